@@ -1,0 +1,103 @@
+import { type ChildProcess as NodeChildProcess, fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { processEntry } from "./entry.ts";
+
+export interface ChildProcessOptions<Reply> {
+  /** Entry relative to `src/`, with its `.js` ending. */
+  entry: string;
+  env?: Record<string, string>;
+  /**
+   * Most writable memory the child may take, in bytes; beyond it allocations fail and the child dies.
+   * Enforced by the kernel (RLIMIT_DATA) on Linux; elsewhere the child must watch itself.
+   */
+  memoryLimitBytes?: number;
+  onMessage: (message: Reply) => void;
+  /** Called once, after the last message, however the child ended. */
+  onExit: (report: ExitReport) => void;
+}
+
+export interface ExitReport {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  /** The last lines of stdout and stderr: native libraries say there why they gave up. */
+  lastLines: readonly string[];
+}
+
+const KEPT_LINES = 40;
+/** A child gets no credentials: what it parses may be hostile. */
+const SECRET = /KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL|AUTH/i;
+
+/**
+ * A forked Node process that speaks plain messages (structured clone, so typed arrays travel as they are).
+ * It inherits no stdio and no secrets, dies with its parent, and its output is kept for the post-mortem.
+ */
+export class ChildProcess<Request extends object, Reply> {
+  readonly #child: NodeChildProcess;
+  readonly #lastLines: string[] = [];
+  #exited = false;
+
+  constructor(options: ChildProcessOptions<Reply>) {
+    const environment = Object.fromEntries(
+      Object.entries(process.env).filter(([name]) => !SECRET.test(name) && name !== "NODE_OPTIONS"),
+    );
+    const limited = options.memoryLimitBytes !== undefined && process.platform === "linux";
+    const kilobytes = Math.ceil((options.memoryLimitBytes ?? 0) / 1024);
+    this.#child = fork(fileURLToPath(processEntry(options.entry)), [], {
+      // The shell sets the limit and replaces itself with Node, so pid and IPC channel are the child's own.
+      ...(limited ? { execPath: "/bin/sh" } : {}),
+      execArgv: limited ? ["-c", `ulimit -d ${kilobytes}; exec "$0" "$@"`, process.execPath] : [],
+      env: { ...environment, ...options.env },
+      serialization: "advanced",
+      stdio: ["ignore", "pipe", "pipe", "ipc"],
+    });
+    for (const stream of [this.#child.stdout, this.#child.stderr]) {
+      stream?.setEncoding("utf8").on("data", (text: string) => this.#keep(text));
+    }
+    this.#child.on("message", (message) => options.onMessage(message as Reply));
+    this.#child.on("error", (error) => this.#keep(error.message));
+    // "close" comes after the pipes are drained, so the last words of a dying process are complete.
+    this.#child.once("close", (code, signal) => {
+      this.#exited = true;
+      options.onExit({ code, signal, lastLines: this.#lastLines });
+    });
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  get exited(): boolean {
+    return this.#exited;
+  }
+
+  /** Sends a message; one to a dead child is dropped, because `onExit` already tells. */
+  send(message: Request): void {
+    if (this.#child.connected) this.#child.send(message, () => {});
+  }
+
+  /** Lets the host's event loop end although the child lives; `ref` undoes it. */
+  unref(): void {
+    this.#child.unref();
+    this.#child.channel?.unref();
+    for (const stream of [this.#child.stdout, this.#child.stderr]) {
+      (stream as unknown as { unref?: () => void } | null)?.unref?.();
+    }
+  }
+
+  ref(): void {
+    this.#child.ref();
+    this.#child.channel?.ref();
+  }
+
+  kill(signal: NodeJS.Signals = "SIGKILL"): void {
+    this.#child.kill(signal);
+  }
+
+  #keep(text: string): void {
+    for (const line of text.split("\n")) {
+      if (line.trim() === "") continue;
+      this.#lastLines.push(line.slice(0, 500));
+      if (this.#lastLines.length > KEPT_LINES) this.#lastLines.shift();
+    }
+  }
+}

@@ -1,0 +1,51 @@
+/** How to choose tokens and when to end. Every number is checked; an unknown option is an error. */
+export interface GenerationOptions {
+  /** 0 is greedy: the same bytes always give the same text. Default 0. */
+  temperature?: number;
+  /** Keep only the k most likely tokens; 0 keeps all. Default 40. */
+  topK?: number;
+  /** Keep the smallest set of tokens whose probabilities add up to p. 0 < p <= 1. Default 0.95. */
+  topP?: number;
+  /** Drop tokens less likely than p times the most likely one. 0 <= p < 1. Default 0.05. */
+  minP?: number;
+  /** Divide (or multiply) the logits of tokens seen in the last `repeatLastN`; 1 is off. Default 1. */
+  repeatPenalty?: number;
+  /** Subtract this times the number of occurrences. -2..2, 0 is off. Default 0. */
+  frequencyPenalty?: number;
+  /** Subtract this once if the token occurred. -2..2, 0 is off. Default 0. */
+  presencePenalty?: number;
+  /** How far back the penalties look, in tokens of text; -1 is the whole context. Default 64. */
+  repeatLastN?: number;
+  /** Seed of the random choice, 0..2^32-1. Default: a random one. Greedy decoding ignores it. */
+  seed?: number;
+  /** The answer ends before any of these strings. At most 16, none empty. */
+  stop?: readonly string[];
+  /** Most tokens to generate; -1 is until the context is full. Default -1. */
+  maxTokens?: number;
+}
+
+export type EncoderPrecision = "auto" | "f32" | "f16" | "bf16" | "q8_0";
+
+/** How to load a model: its files and the shape of its context. */
+export interface LoadOptions {
+  /** A name (`pico`) or a path to a GGUF file. */
+  model?: string;
+  /** Path to the GGUF with encoder and projector (mmproj). Not needed for a named model or a text-only one. */
+  projector?: string;
+  /** Context length in tokens. Default: the model's own, at most 4096. */
+  contextLength?: number;
+  /** Threads of the engine. Default: the number of physical cores. */
+  threads?: number;
+  /**
+   * Type that the encoder's weights are re-quantised to at load.
+   * `auto` is the fastest that keeps a cosine of at least 0.998 to f32 in every output row.
+   */
+  encoderPrecision?: EncoderPrecision;
+  /** A built-in template by name (`vicuna_v1`…) or Jinja source. Default: the GGUF's, else `vicuna_v1`. */
+  template?: string;
+  /** `cpu` ignores GPUs; `auto` uses one if its package is installed. Default: MULL_DEVICE, else `auto`. */
+  device?: "cpu" | "auto";
+  signal?: AbortSignal;
+  /** Called while weights are read. */
+  onProgress?: (completedBytes: number, totalBytes: number) => void;
+}
