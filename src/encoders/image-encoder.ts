@@ -18,9 +18,14 @@ export interface ImageEncoder {
   countTokens(width: number, height: number): number;
   /** Pure: pixels to model input, and what was done to them on the way. Touches no native code. */
   preprocess(image: RgbImage): PreprocessedImage;
-  /** Encoder and projector. Keeps the event loop free while native code computes. */
-  encode(image: PreprocessedImage): Promise<Float32Array>; // (tokens, embeddingLength) float32
-  close(): void;
+  /**
+   * Encoder and projector. Keeps the event loop free while native code computes; pictures are encoded one after the
+   * other, in the order of the calls.
+   * @throws MullError `aborted` soon after `signal` fires; `out_of_memory`
+   */
+  encode(image: PreprocessedImage, signal?: AbortSignal): Promise<Float32Array>; // (tokens, embeddingLength) float32
+  /** Frees weights and buffers once the pictures in progress are done. */
+  close(): Promise<void>;
 }
 
 export interface PreprocessedImage {

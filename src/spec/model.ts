@@ -39,11 +39,15 @@ export interface ModelInfo {
   };
   /** Jinja source of the chat template in use, and where it came from: "gguf", a built-in name, or "option". */
   template: { source: string; origin: string };
-  /** Sizes of the files on disk, in bytes. */
+  /** Absolute paths of its files. */
+  files: { model: string; projector?: string };
+  /** Size of all files on disk, in bytes. */
   fileBytes: number;
   license?: string;
-  /** Devices the weights are on, such as "CPU" or "CUDA0". */
+  /** Device that computes, such as "CPU" or "CUDA0". */
   device: string;
+  /** Threads of the CPU that compute. */
+  threads: number;
 }
 
 /**
@@ -52,6 +56,8 @@ export interface ModelInfo {
  */
 export interface Model extends AsyncDisposable {
   readonly info: ModelInfo;
+  /** Process id of the engine, for whoever measures or supervises it. Changes when it is started anew. */
+  readonly enginePid: number | undefined;
   /** One question about any number of pictures; resolves with the whole answer. */
   ask(question: string, ...media: (MediaSource | AskOptions)[]): Promise<string>;
   /** Nothing happens until the stream is iterated; leaving the loop cancels the request. */

@@ -34,7 +34,7 @@ export interface LoadOptions {
   projector?: string;
   /** Context length in tokens. Default: the model's own, at most 4096. */
   contextLength?: number;
-  /** Threads of the engine. Default: the number of physical cores. */
+  /** Threads of the engine. Default: one per physical core, or a single one for a model below 64 MB. */
   threads?: number;
   /**
    * Type that the encoder's weights are re-quantised to at load.

@@ -38,6 +38,8 @@ export type MediaStep =
   | { action: "converted"; from: string }
   /** A vector picture was drawn at this size. */
   | { action: "rasterised"; width: number; height: number }
+  /** A part of the file that was left out on purpose, such as "2 external references". */
+  | { action: "omitted"; what: string }
   /** Bars of one colour were added around the picture; `width` x `height` is the result. */
   | { action: "padded"; width: number; height: number; colour: readonly [number, number, number] }
   /** Pixels were cut away; `width` x `height` is what is left. */

@@ -1,0 +1,118 @@
+import { Command, CommanderError } from "commander";
+import { ERROR_TABLE, MullError } from "../spec/errors.ts";
+import type { CliContext } from "./cli-context.ts";
+import { addModelOptions, addRunOptions, readModelFlags, readRunSettings } from "./options/run-options.ts";
+import { packageVersion } from "./package-version.ts";
+import { errorText } from "./report-error.ts";
+import { createPaint } from "./terminal/colour.ts";
+
+const EXAMPLES = `Examples:
+  mull run pico "What's in this image?" ./smile.png
+  cat photo.jpg | mull run pico "what is this?"
+  mull run                                            talk with pico
+  mull run --model-file llava.gguf --projector mmproj.gguf "describe ./x.png"
+  mull inspect *.png                                  what a model would see
+
+`;
+
+const RUN_EXAMPLES = `Examples:
+  mull run pico "What's in this image?" ./smile.png
+  mull run "compare ./a.png with ./b.png"
+  mull run pico -f ./a.png -f ./b.png "which one is red?"
+  cat photo.jpg | mull run pico "what is this?"
+  cat notes.txt | mull run pico "in one sentence:" --json
+
+`;
+
+const INSPECT_EXAMPLES = `Examples:
+  mull inspect ./smile.png
+  mull inspect --json *.jpg
+
+`;
+
+const RUN_NOTES = `
+The first word is the model if it is written like one (pico, name:tag, a .gguf file); else the prompt begins there
+and pico answers. Name pictures anywhere in the prompt; a path that leads nowhere is an error, never a guess.
+Without a prompt, at a terminal, a conversation begins.
+`;
+
+const USAGE_ERROR = 2;
+
+/**
+ * The command: arguments to exit code. Never throws; what goes wrong is said on stderr.
+ *
+ * @param args without the program: `["run", "pico", "hello"]`
+ */
+export async function runCli(args: readonly string[], context: CliContext): Promise<number> {
+  const { stderr, env } = context;
+  let exitCode = 0;
+  const program = createProgram(context, async (command) => {
+    exitCode = await command();
+  });
+  try {
+    if (args.length === 0) program.outputHelp();
+    else await program.parseAsync(args, { from: "user" });
+    return exitCode;
+  } catch (error) {
+    // Commander has printed its message by now; help and version end in an "error" of code 0.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE_ERROR;
+    // Whoever pressed Ctrl-C knows why it ended, whatever broke in doing so.
+    if (context.signal.aborted) return ERROR_TABLE.aborted.exitCode;
+    const wrapped = MullError.wrap(error);
+    stderr.write(errorText(wrapped, createPaint(stderr, env)));
+    if (wrapped.code === "internal" && env["MULL_DEBUG"] === "1") stderr.write(`${(error as Error).stack}\n`);
+    return wrapped.exitCode;
+  }
+}
+
+/** @param start runs a command and keeps its exit code */
+function createProgram(
+  context: CliContext,
+  start: (command: () => Promise<number>) => Promise<void>,
+): Command {
+  const program = new Command("mull")
+    .description("Ask pictures and text: multi-modal language models on this machine.")
+    .version(packageVersion(), "-v, --version")
+    .addHelpText("before", EXAMPLES)
+    .showHelpAfterError("(--help shows how)")
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => void context.stdout.write(text),
+      writeErr: (text) => void context.stderr.write(text),
+      getOutHelpWidth: () => context.stdout.columns ?? 100,
+      getErrHelpWidth: () => context.stderr.columns ?? 100,
+    });
+
+  const runCommand = program
+    .command("run")
+    .argument("[model]", "pico, a saved session, or a .gguf file (default: pico)")
+    .argument("[prompt...]", "what to ask; names pictures where you like")
+    .description("Ask a model, or talk with it.")
+    .addHelpText("before", RUN_EXAMPLES);
+  addRunOptions(runCommand)
+    .addHelpText("after", RUN_NOTES)
+    .action((model: string | undefined, prompt: string[], flags: Record<string, unknown>) =>
+      start(async () => {
+        const { run } = await import("./commands/run.ts");
+        return run(model === undefined ? prompt : [model, ...prompt], readRunSettings(flags), context);
+      }),
+    );
+
+  const inspectCommand = program
+    .command("inspect")
+    .argument("<file...>", "pictures")
+    .description("Print what a model would see of pictures, without asking it.")
+    .addHelpText("before", INSPECT_EXAMPLES)
+    .option("--model <model>", "the model that would look", "pico")
+    .option("--no-model", "only open the pictures, without any model")
+    .option("--json", "print one JSON object per line");
+  addModelOptions(inspectCommand).action((files: string[], flags: Record<string, unknown>) =>
+    start(async () => {
+      const { inspect } = await import("./commands/inspect.ts");
+      const { model } = flags;
+      const load = { ...(typeof model === "string" ? { model } : {}), ...readModelFlags(flags) };
+      return inspect(files, { load, useModel: model !== false, json: flags["json"] === true }, context);
+    }),
+  );
+  return program;
+}

@@ -1,0 +1,55 @@
+import type { Gguf } from "../gguf/gguf.ts";
+import type { Backend } from "../native/backend.ts";
+import type { LoadWeightsOptions, WeightType } from "../native/weights.ts";
+import { MullError } from "../spec/errors.ts";
+import type { EncoderPrecision } from "../spec/options.ts";
+import type { ImageEncoder } from "./image-encoder.ts";
+import { LlavaEncoder } from "./llava-encoder.ts";
+import { openFastestPrecision } from "./precision.ts";
+
+export interface OpenImageEncoderOptions extends LoadWeightsOptions {
+  /** Default `auto`: the fastest that keeps a cosine of 0.998 to f32 in every row. */
+  precision?: EncoderPrecision;
+}
+
+type LoadEncoder = (
+  gguf: Gguf,
+  backend: Backend,
+  precision: WeightType,
+  options: LoadWeightsOptions,
+) => Promise<ImageEncoder>;
+
+/** Families by the projector type in the header. A new family is a file of its own and a line here. */
+const FAMILIES: Readonly<Record<string, LoadEncoder>> = {
+  mlp: async (gguf, backend, precision, options) =>
+    LlavaEncoder.load(gguf, backend, "mlp", precision, options),
+  linear: async (gguf, backend, precision, options) =>
+    LlavaEncoder.load(gguf, backend, "linear", precision, options),
+};
+
+/**
+ * Opens the vision encoder and projector of a GGUF ("mmproj") file on a backend.
+ *
+ * @throws MullError `invalid_model` for a family that mull does not know, or tensors that do not fit the header;
+ *   `out_of_memory`; `aborted`
+ */
+export async function openImageEncoder(
+  gguf: Gguf,
+  backend: Backend,
+  { precision = "auto", ...options }: OpenImageEncoderOptions = {},
+): Promise<ImageEncoder> {
+  const load = findFamily(gguf);
+  const open = async (type: WeightType): Promise<ImageEncoder> => load(gguf, backend, type, options);
+  return precision === "auto" ? openFastestPrecision(gguf, backend, open) : open(precision);
+}
+
+function findFamily(gguf: Gguf): LoadEncoder {
+  // Files with an encoder for sound, too, name one type for each. The oldest LLaVA files name none.
+  const type = gguf.string("clip.projector_type") ?? gguf.string("clip.vision.projector_type") ?? "mlp";
+  const load = Object.hasOwn(FAMILIES, type) ? FAMILIES[type] : undefined;
+  if (load !== undefined) return load;
+  throw new MullError("invalid_model", `${gguf.path} has a projector of type ${JSON.stringify(type)}.`, {
+    hint: `mull runs projectors of type ${Object.keys(FAMILIES).join(", ")}.`,
+    details: { projector: type },
+  });
+}

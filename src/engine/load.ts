@@ -1,0 +1,66 @@
+import { MullError } from "../spec/errors.ts";
+import type { Model } from "../spec/model.ts";
+import type { LoadOptions } from "../spec/options.ts";
+import { ModelHandle } from "./model-handle.ts";
+import type { EngineLoadOptions } from "./protocol.ts";
+import { resolveModel } from "./resolve-model.ts";
+
+const PRECISIONS = ["auto", "f32", "f16", "bf16", "q8_0"];
+
+/**
+ * Loads a model into an engine process of its own.
+ *
+ * ```ts
+ * await using model = await load("pico");
+ * console.log(await model.ask("What's in this image?", "./smile.png"));
+ * ```
+ *
+ * @param model a name, the path of a GGUF file, or options that say so. Default: "pico"
+ * @throws MullError `model_not_found`, `invalid_model`, `engine_unavailable`, `out_of_memory`, `aborted`
+ */
+export async function load(model: string | LoadOptions = "pico", options: LoadOptions = {}): Promise<Model> {
+  const merged: LoadOptions = typeof model === "string" ? { ...options, model } : { ...options, ...model };
+  merged.signal?.throwIfAborted();
+  const handle = new ModelHandle(engineOptions(merged), merged.onProgress ?? (() => {}));
+  const abort = (): void => void handle.close();
+  merged.signal?.addEventListener("abort", abort, { once: true });
+  try {
+    await handle.ready();
+    return handle;
+  } catch (error) {
+    await handle.close();
+    merged.signal?.throwIfAborted();
+    throw error;
+  } finally {
+    merged.signal?.removeEventListener("abort", abort);
+  }
+}
+
+function engineOptions(options: LoadOptions): EngineLoadOptions {
+  const files = resolveModel(options.model ?? "pico", options.projector);
+  const precision = options.encoderPrecision ?? "auto";
+  if (!PRECISIONS.includes(precision)) {
+    throw new MullError("invalid_argument", `There is no encoder precision "${precision}".`, {
+      hint: `Choose one of ${PRECISIONS.join(", ")}.`,
+    });
+  }
+  const device = options.device ?? process.env["MULL_DEVICE"] ?? "auto";
+  if (device !== "cpu" && device !== "auto") {
+    throw new MullError("invalid_argument", `MULL_DEVICE is "${device}".`, { hint: "Set it to cpu or auto." });
+  }
+  return {
+    ...files,
+    contextLength: wholeNumber("contextLength", options.contextLength, 16, 2 ** 22),
+    threads: wholeNumber("threads", options.threads, 1, 512),
+    encoderPrecision: precision,
+    template: options.template,
+    device,
+  };
+}
+
+function wholeNumber(name: string, value: number | undefined, from: number, to: number): number | undefined {
+  if (value === undefined || (Number.isInteger(value) && value >= from && value <= to)) return value;
+  throw new MullError("invalid_argument", `${name} is ${value}.`, {
+    hint: `It must be a whole number from ${from} to ${to}.`,
+  });
+}

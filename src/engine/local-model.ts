@@ -1,0 +1,157 @@
+import { BUILTIN_TEMPLATES } from "../chat/builtin-templates.ts";
+import type { TemplateMessage } from "../chat/render-template.ts";
+import { TemplateRenderer } from "../chat/template-renderer.ts";
+import type { ImageEncoder } from "../encoders/image-encoder.ts";
+import { openImageEncoder } from "../encoders/open-image-encoder.ts";
+import type { Gguf } from "../gguf/gguf.ts";
+import { readGguf } from "../gguf/read.ts";
+import { validateProjector } from "../gguf/validate-projector.ts";
+import { validateTextModel } from "../gguf/validate-text-model.ts";
+import { Backend } from "../native/backend.ts";
+import { loadLibraries } from "../native/libraries.ts";
+import { declareLlama } from "../native/llama.ts";
+import { checkStructLayout } from "../native/llama-structs.ts";
+import { MullError } from "../spec/errors.ts";
+import type { ModelInfo } from "../spec/model.ts";
+import { physicalCores } from "./physical-cores.ts";
+import type { EngineLoadOptions } from "./protocol.ts";
+import { Sequence } from "./sequence.ts";
+import { TextModel } from "./text-model.ts";
+
+/** A loaded model inside the engine process: text model, encoder, chat template, and what lies in its context. */
+export interface LocalModel {
+  info: ModelInfo;
+  text: TextModel;
+  encoder: ImageEncoder | undefined;
+  /** Texts of the model's control tokens. */
+  controlTokens: readonly string[];
+  sequence: Sequence;
+  render: (messages: readonly TemplateMessage[]) => Promise<string>;
+}
+
+/**
+ * Below this, waiting for a second thread costs more than it computes: one thread is faster on an idle machine and
+ * many times faster on a busy one, where threads that wait for each other wait for the scheduler.
+ */
+const ONE_THREAD_BYTES = 64 * 1024 * 1024;
+
+/** Token type CONTROL of `tokenizer.ggml.token_type`. */
+const CONTROL = 3;
+
+/**
+ * Loads a model: both files are read and checked before native code opens either.
+ * The encoder comes first, because choosing its precision needs memory that is free again before the text model.
+ */
+export async function loadLocalModel(
+  options: EngineLoadOptions,
+  onProgress: (completedBytes: number, totalBytes: number) => void,
+): Promise<LocalModel> {
+  const renderer = new TemplateRenderer();
+  const textFile = await readGguf(options.model);
+  validateTextModel(textFile);
+  const projectorFile = options.projector === undefined ? undefined : await readGguf(options.projector);
+  if (projectorFile !== undefined) {
+    validateProjector(projectorFile);
+    requireSameWidth(textFile, projectorFile);
+  }
+  const fileBytes = textFile.fileBytes + (projectorFile?.fileBytes ?? 0);
+  onProgress(0, fileBytes);
+
+  const libraries = loadLibraries({ device: options.device, logs: "stderr" });
+  const llama = declareLlama(libraries);
+  checkStructLayout(llama);
+  llama.backendInit();
+  const threads = options.threads ?? (fileBytes < ONE_THREAD_BYTES ? 1 : physicalCores());
+  const backend = new Backend(libraries, { device: options.device, threads });
+  const encoder =
+    projectorFile === undefined
+      ? undefined
+      : await openImageEncoder(projectorFile, backend, { precision: options.encoderPrecision });
+  const encoderBytes = projectorFile?.fileBytes ?? 0;
+  const text = new TextModel(libraries, llama, backend.ggml, {
+    path: textFile.path,
+    contextLength: options.contextLength,
+    threads,
+    onProgress: (fraction) => onProgress(encoderBytes + fraction * textFile.fileBytes, fileBytes),
+  });
+  onProgress(fileBytes, fileBytes);
+
+  const template = chooseTemplate(options.template, textFile, encoder !== undefined);
+  const tokens = textFile.strings("tokenizer.ggml.tokens") ?? [];
+  const tokenOf = (key: string): string => tokens[textFile.number(key) ?? -1] ?? "";
+  const bosToken = tokenOf("tokenizer.ggml.bos_token_id");
+  const eosToken = tokenOf("tokenizer.ggml.eos_token_id");
+  const types = textFile.numbers("tokenizer.ggml.token_type");
+  const license = textFile.string("general.license");
+  return {
+    text,
+    encoder,
+    controlTokens: types === undefined ? [] : tokens.filter((_, token) => types[token] === CONTROL),
+    sequence: new Sequence(),
+    render: (messages) =>
+      renderer.render({ template: template.source, messages, addGenerationPrompt: true, bosToken, eosToken }),
+    info: {
+      name: options.name,
+      architecture: textFile.requireString("general.architecture"),
+      parameters: text.parameters,
+      quantization: mostCommonType(textFile),
+      contextLength: text.contextLength,
+      embeddingLength: text.embeddingLength,
+      input: encoder === undefined ? ["text"] : ["text", "image"],
+      output: ["text"],
+      ...(encoder === undefined
+        ? {}
+        : {
+            encoder: {
+              projector: encoder.projector,
+              imageSize: encoder.imageSize,
+              tokensPerImage: encoder.countTokens(encoder.imageSize, encoder.imageSize),
+              precision: encoder.precision,
+            },
+          }),
+      template,
+      files: { model: options.model, ...(options.projector === undefined ? {} : { projector: options.projector }) },
+      fileBytes,
+      ...(license === undefined ? {} : { license }),
+      device: backend.name,
+      threads,
+    },
+  };
+}
+
+/** A projector of another model gives rows of another width: llama.cpp would read past them. */
+function requireSameWidth(textFile: Gguf, projectorFile: Gguf): void {
+  const architecture = textFile.requireString("general.architecture");
+  const expected = textFile.requireNumber(`${architecture}.embedding_length`);
+  const output = projectorFile.tensors.get("mm.2.weight") ?? projectorFile.tensors.get("mm.0.weight");
+  const width = output?.shape[1];
+  if (width === expected) return;
+  throw new MullError(
+    "invalid_model",
+    `${projectorFile.path} makes rows of width ${width}, but ${textFile.path} reads rows of width ${expected}.`,
+    { hint: "This projector belongs to another model: use the mmproj file published with the text model." },
+  );
+}
+
+function chooseTemplate(option: string | undefined, textFile: Gguf, seesPictures: boolean): ModelInfo["template"] {
+  if (option !== undefined) {
+    const builtin = BUILTIN_TEMPLATES[option];
+    if (builtin !== undefined) return { source: builtin, origin: option };
+    if (option.includes("{")) return { source: option, origin: "option" };
+    throw new MullError("invalid_argument", `There is no built-in chat template "${option}".`, {
+      hint: `Built in: ${Object.keys(BUILTIN_TEMPLATES).join(", ")}; or give Jinja source.`,
+    });
+  }
+  const own = textFile.string("tokenizer.chat_template");
+  if (own !== undefined) return { source: own, origin: "gguf" };
+  const name = seesPictures ? "vicuna_v1" : "plain";
+  return { source: BUILTIN_TEMPLATES[name] as string, origin: name };
+}
+
+/** Name of the tensor type that takes most of the file. */
+function mostCommonType(file: Gguf): string {
+  const bytes = new Map<string, number>();
+  for (const { type, bytes: size } of file.tensors.values()) bytes.set(type, (bytes.get(type) ?? 0) + size);
+  const [first] = [...bytes].sort((a, b) => b[1] - a[1]);
+  return first?.[0].toUpperCase() ?? "unknown";
+}

@@ -1,0 +1,59 @@
+import { MullError } from "../spec/errors.ts";
+import type { GenerationOptions } from "../spec/options.ts";
+
+type Rule = { from: number; to: number; integer?: boolean; openFrom?: boolean; openTo?: boolean };
+
+const RULES: Record<Exclude<keyof GenerationOptions, "stop">, Rule> = {
+  temperature: { from: 0, to: 100 },
+  topK: { from: 0, to: 2 ** 31 - 1, integer: true },
+  topP: { from: 0, to: 1, openFrom: true },
+  minP: { from: 0, to: 1, openTo: true },
+  repeatPenalty: { from: 0, to: 100, openFrom: true },
+  frequencyPenalty: { from: -2, to: 2 },
+  presencePenalty: { from: -2, to: 2 },
+  repeatLastN: { from: -1, to: 2 ** 31 - 1, integer: true },
+  seed: { from: 0, to: 2 ** 32 - 1, integer: true },
+  maxTokens: { from: -1, to: 2 ** 31 - 1, integer: true },
+};
+
+const MOST_STOPS = 16;
+
+/**
+ * The generation options of a request, checked. Undefined counts as absent.
+ * @throws MullError `invalid_argument` that names the option, its value and its range
+ */
+export function checkGenerationOptions(options: GenerationOptions): GenerationOptions {
+  const checked: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined) continue;
+    if (name === "stop") checked["stop"] = checkStops(value);
+    else if (name in RULES) checked[name] = checkNumber(name, value, RULES[name as keyof typeof RULES]);
+    else throw new MullError("invalid_argument", `There is no generation option "${name}".`);
+  }
+  return checked;
+}
+
+function checkNumber(name: string, value: unknown, rule: Rule): number {
+  const number = typeof value === "number" ? value : Number.NaN;
+  const inside =
+    (rule.openFrom ? number > rule.from : number >= rule.from) &&
+    (rule.openTo ? number < rule.to : number <= rule.to) &&
+    (!rule.integer || Number.isInteger(number));
+  if (inside) return number;
+  const range = `${rule.openFrom ? "above" : "from"} ${rule.from} ${rule.openTo ? "to below" : "to"} ${rule.to}`;
+  throw new MullError("invalid_argument", `${name} is ${String(value)}.`, {
+    hint: `It must be ${rule.integer ? "a whole number" : "a number"} ${range}.`,
+  });
+}
+
+function checkStops(value: unknown): readonly string[] {
+  const stops = typeof value === "string" ? [value] : value;
+  const valid =
+    Array.isArray(stops) &&
+    stops.length <= MOST_STOPS &&
+    stops.every((stop) => typeof stop === "string" && stop.length > 0 && stop.length <= 1000);
+  if (valid) return stops as string[];
+  throw new MullError("invalid_argument", "stop is not a list of strings.", {
+    hint: `Give at most ${MOST_STOPS} strings of 1 to 1000 characters.`,
+  });
+}

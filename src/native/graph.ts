@@ -1,0 +1,310 @@
+import { MullError } from "../spec/errors.ts";
+import { TENSOR_TYPES, tensorBytes } from "../gguf/tensor-types.ts";
+import type { Backend } from "./backend.ts";
+import type { ContextPointer, GraphPointer, TensorPointer } from "./ggml.ts";
+import type { GraphAllocatorPointer } from "./ggml-alloc.ts";
+import { type Shape, type Tensor, countElements, requireShape, sameShape, toShape } from "./tensor.ts";
+
+const F32_DENSE = { type: "f32", contiguous: true, rowsContiguous: true } as const;
+
+export interface GraphOptions {
+  /** Most tensors that will be made, inputs and views included. */
+  maxTensors: number;
+}
+
+/**
+ * A computation on a backend: make inputs, combine them, `finish` once, `run` often.
+ *
+ * Every operation checks types and shapes here, because ggml aborts the process on a wrong one. All results are
+ * float32. Shapes are in ggml's order, fastest first (`Tensor`).
+ */
+export class Graph {
+  readonly #backend: Backend;
+  readonly #context: ContextPointer;
+  readonly #maxTensors: number;
+  readonly #graph: GraphPointer;
+  readonly #allocator: GraphAllocatorPointer;
+  #tensorCount = 0;
+  #multiplications = 0;
+  #finished = false;
+
+  constructor(backend: Backend, { maxTensors }: GraphOptions) {
+    const { ggml, alloc } = backend;
+    this.#backend = backend;
+    this.#maxTensors = maxTensors;
+    const context = ggml.init({
+      mem_size: maxTensors * ggml.tensorOverhead() + ggml.graphOverheadCustom(maxTensors, false),
+      mem_buffer: null,
+      no_alloc: true,
+    });
+    const allocator = alloc.gallocrNew(backend.bufferType);
+    if (context === null || allocator === null) throw outOfMemory(backend);
+    this.#context = context;
+    this.#allocator = allocator;
+    this.#graph = ggml.newGraphCustom(context, maxTensors, false);
+  }
+
+  /** A float32 tensor that `run` fills. */
+  input(...lengths: number[]): Tensor {
+    const shape = toShape(lengths);
+    const tensor = this.#dense(shape, () =>
+      this.#ggml.newTensor4d(this.#context, TENSOR_TYPES.f32.id, ...shape),
+    );
+    this.#ggml.setInput(tensor.pointer);
+    return tensor;
+  }
+
+  /** a + b; b is repeated along dimensions in which a is a multiple of it. */
+  add(a: Tensor, b: Tensor): Tensor {
+    requireShape(isRepeatable(a, b), "add", a, b);
+    return this.#dense(a.shape, () => this.#ggml.add(this.#context, a.pointer, b.pointer));
+  }
+
+  /** a * b, element by element; b is repeated as in `add`. */
+  mul(a: Tensor, b: Tensor): Tensor {
+    requireShape(isRepeatable(a, b), "mul", a, b);
+    return this.#dense(a.shape, () => this.#ggml.mul(this.#context, a.pointer, b.pointer));
+  }
+
+  /** weight [inputs, outputs, …], x [inputs, rows, …] → [outputs, rows, …]: x times the transposed weight. */
+  matmul(weight: Tensor, x: Tensor): Tensor {
+    const [inputs, outputs, depth, batch] = weight.shape;
+    const fits = x.shape[0] === inputs && x.shape[2] % depth === 0 && x.shape[3] % batch === 0;
+    requireShape(fits && x.type === "f32" && x.rowsContiguous && weight.rowsContiguous, "matmul", weight, x);
+    const shape: Shape = [outputs, x.shape[1], x.shape[2], x.shape[3]];
+    this.#multiplications += inputs * countElements(shape);
+    return this.#dense(shape, () => this.#ggml.mulMat(this.#context, weight.pointer, x.pointer));
+  }
+
+  /** PyTorch's Linear: weight [inputs, outputs], bias [outputs]. */
+  linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
+    const product = this.matmul(weight, x);
+    return bias === undefined ? product : this.add(product, bias);
+  }
+
+  /** Every row to mean 0 and deviation 1, then times weight, plus bias, each [columns]. */
+  layerNorm(x: Tensor, epsilon: number, weight?: Tensor, bias?: Tensor): Tensor {
+    requireShape(x.type === "f32" && x.rowsContiguous, "layerNorm", x);
+    let y = this.#dense(x.shape, () => this.#ggml.norm(this.#context, x.pointer, epsilon));
+    if (weight !== undefined) y = this.mul(y, weight);
+    return bias === undefined ? y : this.add(y, bias);
+  }
+
+  /** GELU by the tanh approximation. */
+  gelu(x: Tensor): Tensor {
+    return this.#activation("gelu", x);
+  }
+
+  /** GELU by its definition with the error function, as PyTorch's `nn.GELU()`. */
+  geluErf(x: Tensor): Tensor {
+    return this.#activation("geluErf", x);
+  }
+
+  /** x * sigmoid(1.702 x), as in CLIP. */
+  geluQuick(x: Tensor): Tensor {
+    return this.#activation("geluQuick", x);
+  }
+
+  /** x * sigmoid(x) */
+  silu(x: Tensor): Tensor {
+    return this.#activation("silu", x);
+  }
+
+  #activation(name: "gelu" | "geluErf" | "geluQuick" | "silu", x: Tensor): Tensor {
+    requireShape(x.type === "f32" && x.contiguous, name, x);
+    return this.#dense(x.shape, () => this.#ggml[name](this.#context, x.pointer));
+  }
+
+  /** The same elements under another shape of as many. */
+  reshape(x: Tensor, ...lengths: number[]): Tensor {
+    const shape = toShape(lengths);
+    requireShape(x.contiguous && countElements(shape) === countElements(x.shape), "reshape", x);
+    const pointer = this.#count(() => this.#ggml.reshape4d(this.#context, x.pointer, ...shape));
+    return { ...x, pointer, shape };
+  }
+
+  /** Dimension i of x becomes dimension `axes[i]` of the result. Moves no data. */
+  permute(x: Tensor, axes: Shape): Tensor {
+    requireShape(
+      axes.toSorted((a, b) => a - b).every((axis, index) => axis === index),
+      "permute",
+      x,
+    );
+    const shape: [number, number, number, number] = [1, 1, 1, 1];
+    for (const [from, to] of axes.entries()) shape[to as 0] = x.shape[from as 0];
+    const pointer = this.#count(() => this.#ggml.permute(this.#context, x.pointer, ...axes));
+    const rowsContiguous = axes[0] === 0 && x.rowsContiguous;
+    return {
+      pointer,
+      type: x.type,
+      shape,
+      contiguous: sameShape(axes, [0, 1, 2, 3]) && x.contiguous,
+      rowsContiguous,
+    };
+  }
+
+  /** Copies a permuted tensor into plain order. */
+  contiguous(x: Tensor): Tensor {
+    requireShape(x.type === "f32", "contiguous", x);
+    return this.#dense(x.shape, () => this.#ggml.cont(this.#context, x.pointer));
+  }
+
+  /** The rows of a, then those of b: [columns, a rows + b rows]. */
+  concatRows(a: Tensor, b: Tensor): Tensor {
+    const fits = a.shape[0] === b.shape[0] && a.shape[2] === b.shape[2] && a.shape[3] === b.shape[3];
+    requireShape(fits && a.type === "f32" && b.type === "f32", "concatRows", a, b);
+    return this.#dense([a.shape[0], a.shape[1] + b.shape[1], a.shape[2], a.shape[3]], () =>
+      this.#ggml.concat(this.#context, a.pointer, b.pointer, 1),
+    );
+  }
+
+  /** `count` rows of a matrix of any type, from row `start` on. Moves no data. */
+  rows(x: Tensor, start: number, count: number): Tensor {
+    const [columns, rows, depth, batch] = x.shape;
+    const inside = start >= 0 && count >= 1 && start + count <= rows && depth === 1 && batch === 1;
+    requireShape(inside && x.contiguous, `rows ${start} to ${start + count}`, x);
+    const rowBytes = tensorBytes(x.type, [columns]);
+    const strides = [rowBytes, rowBytes * count, rowBytes * count] as const;
+    const pointer = this.#count(() =>
+      this.#ggml.view4d(this.#context, x.pointer, columns, count, 1, 1, ...strides, start * rowBytes),
+    );
+    return { ...x, pointer, shape: [columns, count, 1, 1] };
+  }
+
+  /**
+   * Multi-head attention without a mask: softmax(scale * q kᵀ) v for each of `heads` slices of the columns.
+   *
+   * @param q [columns, rows], after its projection; k and v alike
+   * @returns [columns, rows]
+   */
+  attention(q: Tensor, k: Tensor, v: Tensor, heads: number, scale: number): Tensor {
+    const [columns, rows] = q.shape;
+    requireShape(
+      columns % heads === 0 && sameShape(q.shape, k.shape) && sameShape(q.shape, v.shape),
+      "attention",
+      q,
+      k,
+    );
+    const split = (x: Tensor): Tensor =>
+      this.permute(this.reshape(x, columns / heads, heads, rows), [0, 2, 1, 3]); // [head columns, rows, heads]
+    const [query, key, value] = [split(q), split(k), split(v)];
+    if (process.env["ATT"] === "fa") {
+      const y = this.#dense([columns / heads, heads, rows, 1], () =>
+        this.#ggml.flashAttnExt(this.#context, query.pointer, key.pointer, value.pointer, null, scale, 0, 0),
+      );
+      return this.reshape(y, columns, rows);
+    }
+    const scores = this.matmul(key, this.contiguous(query)); // [keys, queries, heads]
+    const weights = this.#dense(scores.shape, () =>
+      this.#ggml.softMaxExt(this.#context, scores.pointer, null, scale, 0),
+    );
+    const columnsOfValues = this.contiguous(this.permute(value, [1, 0, 2, 3])); // [rows, head columns, heads]
+    const y = this.matmul(columnsOfValues, weights); // [head columns, queries, heads]
+    return this.reshape(this.contiguous(this.permute(y, [0, 2, 1, 3])), columns, rows);
+  }
+
+  /**
+   * Cuts a picture into squares and gives each one a row: a convolution whose stride is its width.
+   *
+   * @param image [width, height, channels]
+   * @param kernel [patch, patch, channels, columns]
+   * @returns [columns, patches], patches in reading order
+   */
+  patchEmbedding(image: Tensor, kernel: Tensor): Tensor {
+    const [patch, patchHeight, channels, columns] = kernel.shape;
+    const [width, height, imageChannels] = image.shape;
+    const fits =
+      patch === patchHeight && channels === imageChannels && width % patch === 0 && height % patch === 0;
+    requireShape(fits && kernel.type === "f32" && image.type === "f32", "patchEmbedding", image, kernel);
+    const [across, down] = [width / patch, height / patch];
+    const elements = patch * patch * channels;
+    const patches = this.#dense([elements, across, down, 1], () =>
+      this.#ggml.im2col(
+        ...([this.#context, kernel.pointer, image.pointer, patch, patch] as const),
+        ...([0, 0, 1, 1, true, TENSOR_TYPES.f32.id] as const),
+      ),
+    );
+    return this.matmul(
+      this.reshape(kernel, elements, columns),
+      this.reshape(patches, elements, across * down),
+    );
+  }
+
+  /**
+   * Ends the construction: `output` is what will be read, and memory for everything before it is reserved.
+   * @throws MullError `out_of_memory`
+   */
+  finish(output: Tensor): void {
+    const { ggml, alloc } = this.#backend;
+    requireShape(output.contiguous && output.type === "f32" && !this.#finished, "finish", output);
+    ggml.setOutput(output.pointer);
+    ggml.buildForwardExpand(this.#graph, output.pointer);
+    if (!alloc.gallocrAllocGraph(this.#allocator, this.#graph)) throw outOfMemory(this.#backend);
+    this.#finished = true;
+  }
+
+  /** Size of the memory for intermediate results, in bytes. */
+  get workBytes(): number {
+    return this.#backend.alloc.gallocrGetBufferSize(this.#allocator, 0);
+  }
+
+  /**
+   * Computes `output` from one input while the event loop stays free.
+   *
+   * @returns the elements of `output`, in the order of its shape
+   * @throws MullError `aborted`, `out_of_memory`, `internal`
+   */
+  async run(
+    input: Tensor,
+    values: Float32Array,
+    output: Tensor,
+    signal?: AbortSignal,
+  ): Promise<Float32Array> {
+    const { api } = this.#backend;
+    requireShape(this.#finished && values.length === countElements(input.shape), "run", input);
+    return this.#backend.exclusive(async () => {
+      api.tensorSet(input.pointer, values, 0, values.byteLength);
+      await this.#backend.compute(this.#graph, this.#multiplications, signal);
+      const result = new Float32Array(countElements(output.shape));
+      api.tensorGet(output.pointer, result, 0, result.byteLength);
+      return result;
+    });
+  }
+
+  /** Waits for a run in progress. */
+  async close(): Promise<void> {
+    const { ggml, alloc } = this.#backend;
+    await this.#backend.exclusive(() => {
+      alloc.gallocrFree(this.#allocator);
+      ggml.free(this.#context);
+    });
+  }
+
+  get #ggml(): Backend["ggml"] {
+    return this.#backend.ggml;
+  }
+
+  #dense(shape: Shape, make: () => TensorPointer): Tensor {
+    return { ...F32_DENSE, pointer: this.#count(make), shape };
+  }
+
+  /** A full context would abort the process. */
+  #count(make: () => TensorPointer): TensorPointer {
+    if (this.#tensorCount >= this.#maxTensors || this.#finished) {
+      throw new MullError("internal", `A graph for ${this.#maxTensors} tensors cannot take one more.`);
+    }
+    this.#tensorCount++;
+    return make();
+  }
+}
+
+function isRepeatable(a: Tensor, b: Tensor): boolean {
+  const fits = a.shape.every((length, index) => length % (b.shape[index] ?? 0) === 0);
+  return fits && a.type === "f32" && b.type === "f32" && a.rowsContiguous && b.rowsContiguous;
+}
+
+function outOfMemory(backend: Backend): MullError {
+  return new MullError("out_of_memory", `${backend.name} has not enough memory for the encoder.`, {
+    hint: "Close other programs, or load the model with device: cpu.",
+  });
+}
