@@ -2,14 +2,22 @@ import { crc32, deflateSync } from "node:zlib";
 
 /** A PNG of coloured gradients that differ with the seed: 8-bit RGB, written without any picture library. */
 export function testPicture(width: number, height: number, seed: number): Uint8Array {
+  return encodePng(width, height, (x, y) => [
+    (255 * x) / width,
+    (255 * y) / height,
+    (seed * 37 + 128 * (1 + Math.sin((x + y * seed) / 20))) & 255,
+  ]);
+}
+
+/** A PNG of one colour. */
+export function plainPicture(width: number, height: number, colour: readonly number[]): Uint8Array {
+  return encodePng(width, height, () => colour);
+}
+
+function encodePng(width: number, height: number, colourAt: (x: number, y: number) => readonly number[]): Uint8Array {
   const rows = new Uint8Array(height * (1 + width * 3)); // (rows, 1 filter byte + cols * 3) uint8
   for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      const at = y * (1 + width * 3) + 1 + x * 3;
-      rows[at] = (255 * x) / width;
-      rows[at + 1] = (255 * y) / height;
-      rows[at + 2] = (seed * 37 + 128 * (1 + Math.sin((x + y * seed) / 20))) & 255;
-    }
+    for (let x = 0; x < width; x++) rows.set(colourAt(x, y), y * (1 + width * 3) + 1 + x * 3);
   }
   const header = Buffer.alloc(13);
   header.writeUInt32BE(width, 0);

@@ -35,6 +35,8 @@ export interface LocalModel {
  */
 const ONE_THREAD_BYTES = 64 * 1024 * 1024;
 
+const UNQUANTIZED = ["F32", "F16", "BF16"];
+
 /** Token type CONTROL of `tokenizer.ggml.token_type`. */
 const CONTROL = 3;
 
@@ -72,6 +74,7 @@ export async function loadLocalModel(
     path: textFile.path,
     contextLength: options.contextLength,
     threads,
+    memoryMap: !backend.isCpu || UNQUANTIZED.includes(mostCommonType(textFile)),
     onProgress: (fraction) => onProgress(encoderBytes + fraction * textFile.fileBytes, fileBytes),
   });
   onProgress(fileBytes, fileBytes);

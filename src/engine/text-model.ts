@@ -10,12 +10,19 @@ export interface TextModelOptions {
   /** Undefined: what the model was trained for, at most 4096. */
   contextLength: number | undefined;
   threads: number;
+  /**
+   * Whether the file is mapped instead of read. Mapped pages are shared and load at once; but a CPU lays quantised
+   * weights out anew in memory of its own, and then the mapped file is resident beside them for nothing.
+   */
+  memoryMap: boolean;
   /** Fraction of the weights that is read, 0..1. */
   onProgress: (fraction: number) => void;
 }
 
 /** Tokens (or rows) per call into native code: also the longest wait of a cancelled prefill on a GPU. */
 const BATCH_LENGTH = 256;
+/** `enum llama_load_mode` */
+const LOAD_MODE = { read: 0, memoryMap: 1 };
 const DEFAULT_CONTEXT_LENGTH = 4096;
 /** `llama_decode`: the abort flag was seen; what was computed of the batch stays in the KV cache. */
 const DECODE_ABORTED = 2;
@@ -233,6 +240,7 @@ function loadModel({ koffi, variant }: Libraries, llama: Llama, options: TextMod
   try {
     const model = llama.modelLoadFromFile(options.path, {
       ...llama.modelDefaultParams(),
+      load_mode: options.memoryMap ? LOAD_MODE.memoryMap : LOAD_MODE.read,
       n_gpu_layers: variant === "cpu" ? 0 : -1,
       progress_callback: callback,
     });

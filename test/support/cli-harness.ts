@@ -119,7 +119,16 @@ export function describe(message: Message | undefined): { text: string; pictures
   return { text: texts.join(""), pictures: content.length - texts.length };
 }
 
-/** Streams pass data on in several turns of the event loop; a turn of timers comes after all of them. */
+/** Waits until something has happened. @throws Error when it does not happen */
+export async function until(condition: () => boolean): Promise<void> {
+  for (let turn = 0; turn < 2000; turn++) {
+    if (condition()) return;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  throw new Error(`Waited in vain: ${condition}`);
+}
+
+/** Gives keys that were typed time to arrive: streams pass data on in several turns of the event loop. */
 export async function settle(): Promise<void> {
   for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setTimeout(resolve, 2));
 }

@@ -66,6 +66,7 @@ export async function converse(conversation: Conversation): Promise<number> {
     if (turn === "leave") return 0;
     if (turn === "killed") return INTERRUPTED;
     leaving = turn === "stopped";
+    if (leaving) say(`${paint("dim", "(stopped; Ctrl-c again leaves)")}\n\n`);
   }
 
   /** One entry, from what was typed to the end of the answer. */
@@ -74,10 +75,12 @@ export async function converse(conversation: Conversation): Promise<number> {
     const stop = new AbortController();
     const signal = AbortSignal.any([context.signal, stop.signal]);
     // The second Ctrl-C does not wait for an engine that does not stop.
+    let kill = (): void => {};
     const killed = new Promise<"killed">((resolve) => {
-      reader.onInterrupt = () => (stop.signal.aborted ? resolve("killed") : stop.abort());
-      context.signal.addEventListener("abort", () => resolve("killed"), { once: true });
+      kill = () => resolve("killed");
     });
+    reader.onInterrupt = () => (stop.signal.aborted ? kill() : stop.abort());
+    context.signal.addEventListener("abort", kill);
     const work = async (): Promise<"done" | "leave"> => {
       if (entry.kind === "line" && isSlashCommand(entry.text)) {
         return (await runSlashCommand(entry.text, {
@@ -96,7 +99,7 @@ export async function converse(conversation: Conversation): Promise<number> {
       sayAdded(question.attachments.slice(waiting.length), say);
       await session.ask(question, view, signal);
       waiting = [];
-      say("\n");
+      if (!stop.signal.aborted) say("\n");
       return "done";
     };
     try {
@@ -110,6 +113,7 @@ export async function converse(conversation: Conversation): Promise<number> {
       return "done";
     } finally {
       reader.onInterrupt = undefined;
+      context.signal.removeEventListener("abort", kill);
     }
   }
 }

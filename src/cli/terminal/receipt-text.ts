@@ -6,15 +6,15 @@ import { safeName } from "./safe-text.ts";
  * A receipt for people, two lines:
  *
  *     ./smile.png  png 640x480, 52.1 kB
- *       640x480 → padded to 640x640 → resized to 96x96 (bicubic, antialiased) → 36 tokens
+ *       padded to 640x640 → resized to 96x96 (bicubic, antialiased) → 36 tokens
  */
 export function receiptText(receipt: MediaReceipt): string {
   const { original, seen, tokens } = receipt;
-  const chain = [`${original.width}x${original.height}`, ...receipt.steps.map(stepText)];
+  const chain = receipt.steps.map(stepText);
   if (seen !== undefined && receipt.steps.length === 0) chain.push("seen as it is");
   if (tokens !== undefined)
     chain.push(`${plural(tokens, "token")}${receipt.cached === true ? ", cached" : ""}`);
-  if (chain.length === 1) chain.push("nothing to change");
+  if (chain.length === 0) chain.push("nothing to change");
   const head = `${safeName(receipt.name)}  ${receipt.format} ${original.width}x${original.height}, ${formatBytes(receipt.bytes)}`;
   return `${head}\n  ${chain.join(" → ")}\n`;
 }

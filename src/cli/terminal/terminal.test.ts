@@ -125,13 +125,13 @@ describe("receipts", () => {
   it("say in two lines what was done", () => {
     expect(receiptText(RECEIPT)).toBe(
       "./smile.png  png 640x480, 52.1 kB\n" +
-        "  640x480 → padded to 640x640 → resized to 96x96 (bicubic, antialiased) → 36 tokens\n",
+        "  padded to 640x640 → resized to 96x96 (bicubic, antialiased) → 36 tokens\n",
     );
   });
 
   it("say that a picture was cached, or not changed", () => {
     expect(receiptText({ ...RECEIPT, cached: true })).toContain("36 tokens, cached");
-    expect(receiptText({ ...RECEIPT, steps: [] })).toContain("640x480 → seen as it is → 36 tokens");
+    expect(receiptText({ ...RECEIPT, steps: [] })).toContain("\n  seen as it is → 36 tokens");
   });
 
   it("name what was lost, and nothing else", () => {
