@@ -64,7 +64,8 @@ async function run(asked: Model, picture: (question: Question) => Uint8Array): P
 
 function isRight({ accept, reject = [] }: Question, answer: string): boolean {
   const words = ` ${answer.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, " ")} `;
-  const has = (text: string): boolean => words.includes(` ${text.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, " ")} `);
+  const has = (text: string): boolean =>
+    words.includes(` ${text.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, " ")} `);
   return accept.some(has) && !reject.some(has);
 }
 
@@ -75,9 +76,13 @@ function print(seen: Result[], blanked: Result[]): void {
   for (const task of Object.keys(TARGETS)) {
     const of = (results: Result[]): Result[] => results.filter((result) => result.task === task);
     const target = `${(TARGETS[task] as number) * 100} %`.padStart(8);
-    console.log(`${task.padEnd(9)} ${String(of(seen).length).padStart(3)} ${percent(of(seen))}${target}  ${percent(of(blanked))}`);
+    console.log(
+      `${task.padEnd(9)} ${String(of(seen).length).padStart(3)} ${percent(of(seen))}${target}  ${percent(of(blanked))}`,
+    );
   }
-  console.log(`${"all".padEnd(9)} ${String(seen.length).padStart(3)} ${percent(seen)}          ${percent(blanked)} (limit ${BLANKED_LIMIT * 100} %)`);
+  console.log(
+    `${"all".padEnd(9)} ${String(seen.length).padStart(3)} ${percent(seen)}          ${percent(blanked)} (limit ${BLANKED_LIMIT * 100} %)`,
+  );
   const yesNo = seen.filter(({ task }) => task === "yesno");
   const yes = yesNo.filter(({ answer }) => /^yes\b/i.test(answer)).length;
   console.log(`yes-rate  ${((100 * yes) / yesNo.length).toFixed(1)} % (50 ± 5 %)`);

@@ -14,7 +14,11 @@ export function plainPicture(width: number, height: number, colour: readonly num
   return encodePng(width, height, () => colour);
 }
 
-function encodePng(width: number, height: number, colourAt: (x: number, y: number) => readonly number[]): Uint8Array {
+function encodePng(
+  width: number,
+  height: number,
+  colourAt: (x: number, y: number) => readonly number[],
+): Uint8Array {
   const rows = new Uint8Array(height * (1 + width * 3)); // (rows, 1 filter byte + cols * 3) uint8
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) rows.set(colourAt(x, y), y * (1 + width * 3) + 1 + x * 3);

@@ -22,7 +22,12 @@ export function prepare() {
     title: "Building",
     stamp: "dist/.mull-stamp",
     inputs: ["package-lock.json", "tsconfig.json", "tsconfig.build.json", ...sources("src")],
-    command: [process.execPath, join("node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.build.json"],
+    command: [
+      process.execPath,
+      join("node_modules", "typescript", "bin", "tsc"),
+      "-p",
+      "tsconfig.build.json",
+    ],
   });
 }
 
@@ -36,7 +41,11 @@ function requireNode() {
 /** Runs a command unless the inputs are those of its last success. */
 function step({ title, stamp, inputs, command }) {
   const hash = createHash("sha256").update(process.version);
-  for (const input of inputs) hash.update(input).update("\0").update(readFileSync(join(root, input)));
+  for (const input of inputs)
+    hash
+      .update(input)
+      .update("\0")
+      .update(readFileSync(join(root, input)));
   const digest = hash.digest("hex");
   const stampFile = join(root, stamp);
   if (existsSync(stampFile) && readFileSync(stampFile, "utf8") === digest) return;

@@ -23,7 +23,9 @@ const files = readdirSync(source, { recursive: true })
 
 function importsOf(file: string): string[] {
   const text = readFileSync(join(source, file), "utf8");
-  const specifiers = [...text.matchAll(/(?:from|import)\s*\(?\s*"([^"]+)"/g)].map((match) => match[1] as string);
+  const specifiers = [...text.matchAll(/(?:from|import)\s*\(?\s*"([^"]+)"/g)].map(
+    (match) => match[1] as string,
+  );
   return specifiers.filter((specifier) => specifier.startsWith("."));
 }
 
@@ -76,7 +78,9 @@ describe("direction of dependencies", () => {
     visit("index.ts");
     visit(join("cli", "main.ts"));
     expect([...seen].filter((file) => folderOf(file) === "native")).toEqual([]);
-    const packages = [...seen].filter((file) => /from "(?:koffi|sharp)"/.test(readFileSync(join(source, file), "utf8")));
+    const packages = [...seen].filter((file) =>
+      /from "(?:koffi|sharp)"/.test(readFileSync(join(source, file), "utf8")),
+    );
     expect(packages).toEqual([]);
   });
 });

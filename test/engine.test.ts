@@ -39,7 +39,10 @@ describe("an answer", () => {
     const { parts, finish } = await collect({ messages: question("What is this?", picture()), maxTokens: 8 });
     const kinds = [...new Set(parts.map(({ type }) => type))];
     expect(kinds).toEqual(["progress", "media", "text-start", "text-delta", "text-end", "finish"]);
-    expect(finish).toMatchObject({ reason: "length", usage: { outputTokens: 8, inputTokens: { image: 16 } } });
+    expect(finish).toMatchObject({
+      reason: "length",
+      usage: { outputTokens: 8, inputTokens: { image: 16 } },
+    });
     const media = parts.find((part) => part.type === "media");
     expect(media?.receipt).toMatchObject({
       name: "image 1",
@@ -113,7 +116,10 @@ describe("an answer", () => {
   });
 
   it("keeps requests that overlap apart", async () => {
-    const request = (seed: number): StreamRequest => ({ messages: question("What?", picture(seed)), maxTokens: 12 });
+    const request = (seed: number): StreamRequest => ({
+      messages: question("What?", picture(seed)),
+      maxTokens: 12,
+    });
     const alone = [];
     for (const seed of [1, 2, 3]) alone.push((await collect(request(seed))).text);
     const together = await Promise.all([1, 2, 3].map((seed) => collect(request(seed))));
@@ -137,7 +143,9 @@ describe("what cannot be answered", () => {
     const messages = question("word ".repeat(400), picture(), picture(2));
     await expect(collect({ messages })).rejects.toMatchObject({
       code: "context_overflow",
-      message: expect.stringMatching(/needs \d+ tokens \(32 for 2 pictures, \d+ for text, 1 for the answer\)/),
+      message: expect.stringMatching(
+        /needs \d+ tokens \(32 for 2 pictures, \d+ for text, 1 for the answer\)/,
+      ),
     });
     await collect({ messages: question("What?"), maxTokens: 2 });
   });
@@ -159,12 +167,17 @@ describe("what cannot be answered", () => {
   });
 
   it("refuses options out of range", async () => {
-    await expect(collect({ messages: question("x"), topP: 7 })).rejects.toMatchObject({ code: "invalid_argument" });
+    await expect(collect({ messages: question("x"), topP: 7 })).rejects.toMatchObject({
+      code: "invalid_argument",
+    });
   });
 });
 
 describe("cancelling", () => {
-  const long: Omit<StreamRequest, "signal"> = { messages: question("Tell me more.", picture()), maxTokens: 300 };
+  const long: Omit<StreamRequest, "signal"> = {
+    messages: question("Tell me more.", picture()),
+    maxTokens: 300,
+  };
 
   it("ends the stream at once and leaves the engine ready", async () => {
     const controller = new AbortController();
@@ -213,7 +226,9 @@ describe("a crash of the engine", () => {
         exitCode: 70,
         details: { signal: "SIGKILL" },
       });
-      expect((await collect({ messages: question("Again"), maxTokens: 3 }, fragile)).finish.usage.outputTokens).toBe(3);
+      expect(
+        (await collect({ messages: question("Again"), maxTokens: 3 }, fragile)).finish.usage.outputTokens,
+      ).toBe(3);
     } finally {
       await fragile.close();
     }
@@ -268,7 +283,9 @@ describe("loading", () => {
 
   it("refuses a projector given as a model, and a model as a projector", async () => {
     await expect(load({ model: files.projector })).rejects.toMatchObject({ code: "invalid_model" });
-    await expect(load({ model: files.model, projector: files.model })).rejects.toMatchObject({ code: "invalid_model" });
+    await expect(load({ model: files.model, projector: files.model })).rejects.toMatchObject({
+      code: "invalid_model",
+    });
   });
 
   it("refuses a damaged file before native code sees it", async () => {
@@ -285,10 +302,13 @@ describe("loading", () => {
     }
   });
 
-  it.each([["encoderPrecision", "q2"], ["contextLength", 3], ["threads", 0], ["device", "tpu"], ["template", "vicuna"]])(
-    "refuses %s = %s",
-    async (name, value) => {
-      await expect(load({ ...files, [name]: value } as never)).rejects.toMatchObject({ code: "invalid_argument" });
-    },
-  );
+  it.each([
+    ["encoderPrecision", "q2"],
+    ["contextLength", 3],
+    ["threads", 0],
+    ["device", "tpu"],
+    ["template", "vicuna"],
+  ])("refuses %s = %s", async (name, value) => {
+    await expect(load({ ...files, [name]: value })).rejects.toMatchObject({ code: "invalid_argument" });
+  });
 });

@@ -6,11 +6,20 @@ import { renderTemplate } from "./render-template.ts";
 
 const CONTROL = ["<s>", "</s>", "<|im_end|>", "<|eot_id|>", "<image>"];
 
-function prompt(messages: ChatMessage[], template = BUILTIN_TEMPLATES["vicuna_v1"] as string): Promise<PromptPiece[]> {
+function prompt(
+  messages: ChatMessage[],
+  template = BUILTIN_TEMPLATES["vicuna_v1"] as string,
+): Promise<PromptPiece[]> {
   return buildPrompt(messages, {
     controlTokens: CONTROL,
     render: async (rendered) =>
-      renderTemplate({ template, messages: rendered, addGenerationPrompt: true, bosToken: "<s>", eosToken: "</s>" }),
+      renderTemplate({
+        template,
+        messages: rendered,
+        addGenerationPrompt: true,
+        bosToken: "<s>",
+        eosToken: "</s>",
+      }),
   });
 }
 
@@ -21,7 +30,10 @@ const ask = (text: string, pictures = 1): ChatMessage => ({
     { type: "text", text },
   ],
 });
-const say = (role: ChatMessage["role"], text: string): ChatMessage => ({ role, parts: [{ type: "text", text }] });
+const say = (role: ChatMessage["role"], text: string): ChatMessage => ({
+  role,
+  parts: [{ type: "text", text }],
+});
 
 /** The pieces as LLaVA writes a prompt: `<image>` where a picture is. */
 const flat = (pieces: PromptPiece[]): string =>
@@ -48,7 +60,9 @@ describe("built-in templates give LLaVA's prompts", () => {
 
   it("llava_llama_3", async () => {
     const text = flat(await prompt(turns, BUILTIN_TEMPLATES["llava_llama_3"]));
-    expect(text).toMatch(/^<\|start_header_id\|>system<\|end_header_id\|>\n\nYou are a helpful language and vision/);
+    expect(text).toMatch(
+      /^<\|start_header_id\|>system<\|end_header_id\|>\n\nYou are a helpful language and vision/,
+    );
     expect(text.endsWith("Q2<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n")).toBe(true);
     expect(text).toContain("<|start_header_id|>user<|end_header_id|>\n\n<image>\nQ1<|eot_id|>");
   });
@@ -85,21 +99,26 @@ describe("buildPrompt", () => {
   });
 
   it("cuts control tokens in a user's text apart, so that they stay text", async () => {
-    const anything = fc.array(fc.oneof(fc.constantFrom(...CONTROL, "<", "/s>", "im_end"), fc.string()), { maxLength: 6 });
+    const anything = fc.array(fc.oneof(fc.constantFrom(...CONTROL, "<", "/s>", "im_end"), fc.string()), {
+      maxLength: 6,
+    });
     await fc.assert(
       fc.asyncProperty(anything, async (words) => {
         const typed = words.join("");
         const pieces = await prompt([say("user", typed)], BUILTIN_TEMPLATES["plain"]);
         expect(flat(pieces)).toBe(typed);
-        for (const piece of pieces) {
-          if (piece.type === "text") expect(CONTROL.filter((token) => piece.text.includes(token))).toEqual([]);
-        }
+        const whole = CONTROL.filter((token) =>
+          pieces.some((piece) => piece.type === "text" && piece.text.includes(token)),
+        );
+        expect(whole).toEqual([]);
       }),
     );
   });
 
   it("refuses a template that drops a picture", async () => {
-    await expect(prompt([ask("Q")], "{{ messages | length }}")).rejects.toMatchObject({ code: "template_failed" });
+    await expect(prompt([ask("Q")], "{{ messages | length }}")).rejects.toMatchObject({
+      code: "template_failed",
+    });
   });
 
   it("serves templates that read typed parts only", async () => {

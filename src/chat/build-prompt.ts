@@ -11,8 +11,7 @@ export interface ChatMessage {
 /** The prompt in reading order. Each text is tokenised on its own, as LLaVA's `tokenizer_image_token` does. */
 export type PromptPiece =
   /** Text in which the model's special tokens are recognised. */
-  | { type: "text"; text: string }
-  | { type: "image"; index: number };
+  { type: "text"; text: string } | { type: "image"; index: number };
 
 export interface PromptOptions {
   /** Texts of the model's control tokens, such as `</s>`. A user who types one must not create it. */
@@ -53,13 +52,17 @@ export async function buildPrompt(
 
 /** A template that skips a message, or prints it twice, must not change which pictures the model sees. */
 function requireEveryPicture(messages: readonly ChatMessage[], pieces: readonly PromptPiece[]): void {
-  const given = messages.flatMap(({ parts }) => parts.flatMap((part) => (part.type === "image" ? [part.index] : [])));
+  const given = messages.flatMap(({ parts }) =>
+    parts.flatMap((part) => (part.type === "image" ? [part.index] : [])),
+  );
   const kept = pieces.flatMap((piece) => (piece.type === "image" ? [piece.index] : []));
   if (given.length === kept.length && given.every((index, place) => index === kept[place])) return;
   throw new MullError(
     "template_failed",
     `The chat template kept ${kept.length} of ${given.length} pictures, or changed their order.`,
-    { hint: "Put pictures into user messages, or choose another template with --template, such as vicuna_v1." },
+    {
+      hint: "Put pictures into user messages, or choose another template with --template, such as vicuna_v1.",
+    },
   );
 }
 

@@ -29,13 +29,16 @@ describe("TemplateRenderer", () => {
   });
 
   it("survives a template that eats memory", async () => {
-    const eater = "{% set ns = namespace(x='aaaaaaaa') %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}{{ ns.x }}";
+    const eater =
+      "{% set ns = namespace(x='aaaaaaaa') %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}{{ ns.x }}";
     await expect(render(eater)).rejects.toMatchObject({ code: "template_failed" });
     expect(await render("ok")).toBe("ok");
   });
 
   it("passes on what the template itself raises", async () => {
-    await expect(render("{{ raise_exception('roles must alternate') }}")).rejects.toThrow("roles must alternate");
+    await expect(render("{{ raise_exception('roles must alternate') }}")).rejects.toThrow(
+      "roles must alternate",
+    );
   });
 
   it("names the fault of a broken template", async () => {

@@ -21,8 +21,10 @@ async function main(): Promise<number> {
     });
   }
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    // Every write that was under way fails; the first says all.
+    if (forcedExit !== undefined) return;
     // `mull … | head -1`: the reader has what it wanted.
-    forcedExit ??= error.code === "EPIPE" ? 0 : 1;
+    forcedExit = error.code === "EPIPE" ? 0 : 1;
     if (error.code !== "EPIPE")
       process.stderr.write(`Error: the answer could not be written: ${error.message}\n`);
     stop.abort();

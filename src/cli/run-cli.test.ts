@@ -132,6 +132,7 @@ describe("mull run, the question", () => {
   it.each([
     ["a missing path in the prompt", ["what is ./missing.png"], /missing\.png/],
     ["a missing -f", ["-f", "missing.png", "what"], /missing\.png/],
+    ["a picture's address", ["what is https://example.com/cat.png"], /on the network/],
     ["a folder", ["-f", "folder.png", "what"], /folder/],
     ["text named .png", ["what is ./text.png"], /text\.png is text/],
     ["an empty file", ["what is ./empty.png"], /empty\.png is empty/],
@@ -143,6 +144,14 @@ describe("mull run, the question", () => {
     expect(cli.requests).toEqual([]);
     await settle();
     expect(cli.closed).toBe(1);
+  });
+
+  it("is sent with a name in backticks", async () => {
+    const cli = new CliHarness();
+    expect(await cli.run("run", "pico", "what is ./missing.png")).toBe(4);
+    expect(cli.err).toContain("put it in backticks: `./missing.png`");
+    expect(await cli.run("run", "pico", "what is `./missing.png`")).toBe(0);
+    expect(cli.lastQuestion).toEqual({ text: "what is `./missing.png`", pictures: 0 });
   });
 
   it("takes a picture from stdin", async () => {
@@ -222,7 +231,7 @@ describe("mull run, options", () => {
     ["--min-p", "1", "below 1"],
     ["--seed", "0x10", "a whole number"],
     ["--seed", "4294967296", "4294967295"],
-    ["--num-ctx", "0", "1 or more"],
+    ["--num-ctx", "0", "16 to 4194304"],
     ["--num-predict", "-2", "-1 or more"],
     ["--num-predict", "", "a whole number"],
     ["--temperature", "Infinity", "a number"],

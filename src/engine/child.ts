@@ -72,7 +72,8 @@ async function answer(
     return;
   }
   const { encoder } = loaded;
-  if (encoder === undefined) throw new MullError("unsupported_modality", `${loaded.info.name} reads text only.`);
+  if (encoder === undefined)
+    throw new MullError("unsupported_modality", `${loaded.info.name} reads text only.`);
   const { width, height } = message.image;
   const { seen, steps } = encoder.preprocess(message.image);
   const tokens = encoder.countTokens(width, height);

@@ -121,7 +121,8 @@ export class EngineProcess {
     const abort = (): void => queue.abort(signal?.reason);
     signal?.addEventListener("abort", abort, { once: true });
     this.#waiters.set(id, {
-      reply: (reply) => (reply.type === "failed" ? queue.fail(MullError.from(reply.error)) : queue.push(reply)),
+      reply: (reply) =>
+        reply.type === "failed" ? queue.fail(MullError.from(reply.error)) : queue.push(reply),
       fail: (error) => queue.fail(error),
     });
     this.#child.ref();
@@ -169,8 +170,12 @@ class ReplyQueue {
 function crashError(name: string, { code, signal, lastLines }: ExitReport): MullError {
   const how = signal === null ? `ended with code ${code}` : `was ended by ${signal}`;
   const memory = signal === "SIGKILL" ? " If nobody killed it, the machine ran out of memory." : "";
-  return new MullError("engine_crashed", `The engine of ${name} ${how}; the answer in flight is lost.${memory}`, {
-    hint: "Ask again: the engine starts anew.",
-    details: { signal, code, lastLines: lastLines.slice(-10) },
-  });
+  return new MullError(
+    "engine_crashed",
+    `The engine of ${name} ${how}; the answer in flight is lost.${memory}`,
+    {
+      hint: "Ask again: the engine starts anew.",
+      details: { signal, code, lastLines: lastLines.slice(-10) },
+    },
+  );
 }

@@ -29,7 +29,10 @@ export async function* generate(
   request: GenerateRequest,
   signal: AbortSignal,
 ): AsyncGenerator<EnginePart, void, undefined> {
-  const pieces = await buildPrompt(request.messages, { controlTokens: model.controlTokens, render: model.render });
+  const pieces = await buildPrompt(request.messages, {
+    controlTokens: model.controlTokens,
+    render: model.render,
+  });
   const layout = layOut(model, pieces, request.images);
   requireFit(model, layout);
   signal.throwIfAborted();
@@ -64,9 +67,13 @@ function layOut(model: LocalModel, pieces: readonly PromptPiece[], images: reado
       continue;
     }
     if (model.encoder === undefined) {
-      throw new MullError("unsupported_modality", `${model.info.name} reads text only; it cannot see a picture.`, {
-        hint: "Give its projector file with --projector, or use a model that sees, such as pico.",
-      });
+      throw new MullError(
+        "unsupported_modality",
+        `${model.info.name} reads text only; it cannot see a picture.`,
+        {
+          hint: "Give its projector file with --projector, or use a model that sees, such as pico.",
+        },
+      );
     }
     const image = images[piece.index];
     if (image === undefined) throw new MullError("internal", `The prompt names picture ${piece.index}.`);
@@ -92,7 +99,8 @@ function requireFit(model: LocalModel, { textTokens, imageTokens, pictures }: La
   const { contextLength } = model.text;
   if (needed <= contextLength) return;
   const count = pictures.filter((picture) => picture !== undefined).length;
-  const share = count === 0 ? "" : `${imageTokens} for ${count === 1 ? "the picture" : `${count} pictures`}, `;
+  const share =
+    count === 0 ? "" : `${imageTokens} for ${count === 1 ? "the picture" : `${count} pictures`}, `;
   throw new MullError(
     "context_overflow",
     `The prompt needs ${needed} tokens (${share}${textTokens} for text, 1 for the answer), ` +
@@ -121,7 +129,8 @@ async function* readPrompt(
   const cached = sequence.positions;
   for (const [place, index] of layout.pictures.entries()) {
     const unit = sequence.unit(place);
-    if (index === undefined || place >= next || typeof unit !== "object" || unit.facts === undefined) continue;
+    if (index === undefined || place >= next || typeof unit !== "object" || unit.facts === undefined)
+      continue;
     yield { type: "image", index, facts: { ...unit.facts, cached: true } };
   }
 
@@ -157,7 +166,8 @@ async function* encodeAndAppend(
 ): AsyncGenerator<EnginePart, void, undefined> {
   const { encoder, sequence, text } = model;
   const image = images[index];
-  if (encoder === undefined || image === undefined) throw new MullError("internal", "A picture has no encoder.");
+  if (encoder === undefined || image === undefined)
+    throw new MullError("internal", "A picture has no encoder.");
   yield { type: "progress", stage: "encode", completed: index, total: images.length };
   const encodeStarted = performance.now();
   const preprocessed = encoder.preprocess(image);
@@ -185,7 +195,10 @@ async function* answer(
   const sampler = new Sampler(options);
   const assembler = new TextAssembler(options.stop ?? []);
   const room = text.contextLength - sequence.positions;
-  const limit = Math.min(room, options.maxTokens === undefined || options.maxTokens < 0 ? room : options.maxTokens);
+  const limit = Math.min(
+    room,
+    options.maxTokens === undefined || options.maxTokens < 0 ? room : options.maxTokens,
+  );
   const history = sequence.tokens;
   let reason: FinishReason = "length";
 

@@ -46,7 +46,9 @@ function engineOptions(options: LoadOptions): EngineLoadOptions {
   }
   const device = options.device ?? process.env["MULL_DEVICE"] ?? "auto";
   if (device !== "cpu" && device !== "auto") {
-    throw new MullError("invalid_argument", `MULL_DEVICE is "${device}".`, { hint: "Set it to cpu or auto." });
+    throw new MullError("invalid_argument", `MULL_DEVICE is "${device}".`, {
+      hint: "Set it to cpu or auto.",
+    });
   }
   return {
     ...files,

@@ -113,7 +113,10 @@ export async function loadLocalModel(
             },
           }),
       template,
-      files: { model: options.model, ...(options.projector === undefined ? {} : { projector: options.projector }) },
+      files: {
+        model: options.model,
+        ...(options.projector === undefined ? {} : { projector: options.projector }),
+      },
       fileBytes,
       ...(license === undefined ? {} : { license }),
       device: backend.name,
@@ -136,7 +139,11 @@ function requireSameWidth(textFile: Gguf, projectorFile: Gguf): void {
   );
 }
 
-function chooseTemplate(option: string | undefined, textFile: Gguf, seesPictures: boolean): ModelInfo["template"] {
+function chooseTemplate(
+  option: string | undefined,
+  textFile: Gguf,
+  seesPictures: boolean,
+): ModelInfo["template"] {
   if (option !== undefined) {
     const builtin = BUILTIN_TEMPLATES[option];
     if (builtin !== undefined) return { source: builtin, origin: option };

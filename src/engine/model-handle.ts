@@ -53,7 +53,10 @@ export class ModelHandle implements Model {
       ...(system === undefined ? [] : [{ role: "system" as const, content: system }]),
       {
         role: "user",
-        content: [...media.map((image) => ({ type: "image" as const, image })), { type: "text", text: question }],
+        content: [
+          ...media.map((image) => ({ type: "image" as const, image })),
+          { type: "text", text: question },
+        ],
       },
     ];
     let answer = "";
@@ -112,7 +115,10 @@ export class ModelHandle implements Model {
     }
   }
 
-  async inspect(media: MediaSource, options: { name?: string; signal?: AbortSignal } = {}): Promise<MediaReceipt> {
+  async inspect(
+    media: MediaSource,
+    options: { name?: string; signal?: AbortSignal } = {},
+  ): Promise<MediaReceipt> {
     const engine = await this.#liveEngine();
     if (!this.info.input.includes("image")) throw this.#textOnly();
     const item = await resolveMedia(media, { index: 0, ...optional(options) });
@@ -140,9 +146,13 @@ export class ModelHandle implements Model {
   }
 
   #textOnly(): MullError {
-    return new MullError("unsupported_modality", `${this.info.name} reads text only; it cannot see a picture.`, {
-      hint: "Give its projector file with --projector, or use a model that sees, such as pico.",
-    });
+    return new MullError(
+      "unsupported_modality",
+      `${this.info.name} reads text only; it cannot see a picture.`,
+      {
+        hint: "Give its projector file with --projector, or use a model that sees, such as pico.",
+      },
+    );
   }
 }
 
@@ -185,7 +195,10 @@ function unknownPart(type: unknown): MullError {
 
 function isOptions(item: MediaSource | AskOptions): item is AskOptions {
   return (
-    typeof item === "object" && !(item instanceof Uint8Array) && !(item instanceof Blob) && !(item instanceof URL)
+    typeof item === "object" &&
+    !(item instanceof Uint8Array) &&
+    !(item instanceof Blob) &&
+    !(item instanceof URL)
   );
 }
 

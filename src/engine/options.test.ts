@@ -4,7 +4,15 @@ import { checkGenerationOptions } from "./options.ts";
 
 describe("checkGenerationOptions", () => {
   it("passes what is in range and drops what is undefined", () => {
-    const options = { temperature: 0.7, topK: 0, topP: 1, minP: 0, seed: 2 ** 32 - 1, stop: ["x"], maxTokens: -1 };
+    const options = {
+      temperature: 0.7,
+      topK: 0,
+      topP: 1,
+      minP: 0,
+      seed: 2 ** 32 - 1,
+      stop: ["x"],
+      maxTokens: -1,
+    };
     expect(checkGenerationOptions({ ...options, repeatLastN: undefined } as never)).toEqual(options);
   });
 
@@ -25,7 +33,7 @@ describe("checkGenerationOptions", () => {
     ["n_discard", 1],
   ];
   it.each(wrong)("refuses %s = %s and names the option", (name, value) => {
-    const check = (): GenerationOptions => checkGenerationOptions({ [name]: value } as never);
+    const check = (): GenerationOptions => checkGenerationOptions({ [name]: value });
     expect(check).toThrow(name);
     expect(check).toThrow(expect.objectContaining({ code: "invalid_argument" }));
   });

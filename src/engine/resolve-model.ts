@@ -35,7 +35,9 @@ export function resolveModel(reference: string, projector?: string): ModelFiles 
   const near = nearestNames(reference, BUNDLED_MODELS);
   throw new MullError("model_not_found", `There is no model called "${reference}".`, {
     hint:
-      (near.length > 0 ? `Did you mean ${near.join(" or ")}? ` : `Available: ${BUNDLED_MODELS.join(", ")}. `) +
+      (near.length > 0
+        ? `Did you mean ${near.join(" or ")}? `
+        : `Available: ${BUNDLED_MODELS.join(", ")}. `) +
       "A model on disk is given by the path of its .gguf file, with --projector for its mmproj file.",
   });
 }

@@ -5,7 +5,11 @@ import { Sampler } from "./sampler.ts";
 const logits = (...values: number[]): Float32Array => Float32Array.from(values);
 
 /** How often each token is chosen in many draws from the same logits. */
-function frequencies(options: ConstructorParameters<typeof Sampler>[0], values: number[], draws = 4000): number[] {
+function frequencies(
+  options: ConstructorParameters<typeof Sampler>[0],
+  values: number[],
+  draws = 4000,
+): number[] {
   const sampler = new Sampler({ seed: 7, ...options });
   const counts = values.map(() => 0);
   for (let draw = 0; draw < draws; draw++) {
@@ -22,7 +26,11 @@ describe("Sampler", () => {
   });
 
   it("draws in proportion to the probabilities", () => {
-    const shares = frequencies({ temperature: 1, topK: 0, topP: 1, minP: 0 }, [Math.log(6), Math.log(3), Math.log(1)]);
+    const shares = frequencies({ temperature: 1, topK: 0, topP: 1, minP: 0 }, [
+      Math.log(6),
+      Math.log(3),
+      Math.log(1),
+    ]);
     expect(shares[0]).toBeCloseTo(0.6, 1);
     expect(shares[1]).toBeCloseTo(0.3, 1);
     expect(shares[2]).toBeCloseTo(0.1, 1);

@@ -75,7 +75,8 @@ function largest(logits: Float32Array): number {
 function mostLikely(logits: Float32Array, count: number): Candidate[] {
   const compare = (a: Candidate, b: Candidate): number => b.logit - a.logit || a.token - b.token;
   // A vocabulary has 10^5 entries and k is 40: sort only what beats the smallest logit that can still matter.
-  const threshold = count < logits.length ? logits.slice().sort()[logits.length - count]! : Number.NEGATIVE_INFINITY;
+  const threshold =
+    count < logits.length ? logits.slice().sort()[logits.length - count]! : Number.NEGATIVE_INFINITY;
   const candidates: Candidate[] = [];
   for (let token = 0; token < logits.length; token++) {
     const logit = logits[token] as number;

@@ -49,10 +49,13 @@ describe("TextAssembler", () => {
       fc.property(text, stops, fc.integer({ min: 1, max: 5 }), (whole, stopStrings, size) => {
         const bytes = encoder.encode(whole.toWellFormed());
         const pieces: Uint8Array[] = [];
-        for (let start = 0; start < bytes.length; start += size) pieces.push(bytes.slice(start, start + size));
+        for (let start = 0; start < bytes.length; start += size)
+          pieces.push(bytes.slice(start, start + size));
         const clean = new TextDecoder().decode(bytes);
         const ends = stopStrings.map((stop) => clean.indexOf(stop)).filter((place) => place >= 0);
-        expect(assemble(pieces, stopStrings).deltas.join("")).toBe(clean.slice(0, Math.min(clean.length, ...ends)));
+        expect(assemble(pieces, stopStrings).deltas.join("")).toBe(
+          clean.slice(0, Math.min(clean.length, ...ends)),
+        );
       }),
     );
   });

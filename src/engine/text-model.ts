@@ -153,11 +153,19 @@ export class TextModel {
       for (let start = 0; start < total; start += BATCH_LENGTH) {
         step.signal.throwIfAborted();
         const count = Math.min(BATCH_LENGTH, total - start);
-        const batch = this.#batch.finish(fill(start, count), count, position + start, start + count === total);
+        const batch = this.#batch.finish(
+          fill(start, count),
+          count,
+          position + start,
+          start + count === total,
+        );
         const code = await this.#llama.decode(this.#context, batch);
         if (code === DECODE_ABORTED) step.signal.throwIfAborted();
         if (code !== 0) {
-          throw new MullError("internal", `The engine could not read ${count} tokens (llama_decode: ${code}).`);
+          throw new MullError(
+            "internal",
+            `The engine could not read ${count} tokens (llama_decode: ${code}).`,
+          );
         }
         step.progress?.(count);
       }

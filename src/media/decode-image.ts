@@ -38,7 +38,6 @@ export async function decodeImage(
     const { steps, picture } = plan(open, item, header, limits);
     const { data, info } = await picture.raw({ depth: "uchar" }).toBuffer({ resolveWithObject: true });
     const { rgb, transparent } = info.channels === 4 ? flattenAlpha(data) : { rgb: data, transparent: false };
-    // A vector picture has no background of its own; that one was chosen for it is no news.
     if (transparent) steps.push({ action: "flattened", background: BACKGROUND });
     const { name, format, bytes, sha256 } = item;
     const original = { width: header.width, height: header.height };

@@ -1,3 +1,5 @@
+import { createRequire } from "node:module";
+import type sharpModule from "sharp";
 import type { Sharp, SharpOptions } from "sharp";
 import { MullError } from "../spec/errors.ts";
 
@@ -14,9 +16,10 @@ const LOADERS = ["Jpeg", "Png", "Webp", "Nsgif", "Heif", "Tiff", "Svg"].map(
  *
  * @throws MullError engine_unavailable if its package for this platform is missing
  */
-export async function loadSharp(): Promise<OpenPicture> {
+export function loadSharp(): OpenPicture {
   try {
-    const { default: sharp } = await import("sharp");
+    // `require`: sharp's CommonJS build loads in half the time of its ES modules, and a first answer waits for it.
+    const sharp = createRequire(import.meta.url)("sharp") as typeof sharpModule;
     sharp.concurrency(1);
     sharp.cache(false);
     sharp.block({ operation: ["VipsForeignLoad"] });

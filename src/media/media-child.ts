@@ -4,14 +4,14 @@
  */
 import { MullError } from "../spec/errors.ts";
 import { decodeImage } from "./decode-image.ts";
-import { loadSharp } from "./load-sharp.ts";
+import { loadSharp, type OpenPicture } from "./load-sharp.ts";
 import { MEMORY_EXIT_CODE, type MediaReply, type MediaRequest } from "./protocol.ts";
 
 /** Where the kernel does not enforce the memory limit, the process looks at itself this often, in milliseconds. */
 const WATCH_INTERVAL_MS = 50;
 
-const sharp = loadSharp();
-// Every decode awaits it and reports the failure; there may be none to do so yet.
+// Ahead of the first request, which reports the error if there is one.
+const sharp = new Promise<OpenPicture>((resolve) => resolve(loadSharp()));
 sharp.catch(() => {});
 
 process.on("disconnect", () => process.exit(0));

@@ -19,8 +19,9 @@ interface Job {
 }
 
 const ENVIRONMENT = {
-  // Pixels live outside V8's heap. Less young space and one arena per thread fewer keep an idle process small.
-  NODE_OPTIONS: "--max-old-space-size=64 --max-semi-space-size=1 --no-warnings",
+  // Pixels live outside V8's heap; what is in it is small.
+  NODE_OPTIONS: "--max-old-space-size=64",
+  // Fewer heaps of malloc: freed pixels are used again by whichever thread decodes next.
   MALLOC_ARENA_MAX: "2",
   UV_THREADPOOL_SIZE: "1",
 };

@@ -21,12 +21,6 @@ export function sniff(bytes: Uint8Array): Sniffed {
   return sniffSignature(head) ?? sniffIsoMedia(head) ?? sniffRiff(head) ?? sniffText(head) ?? UNKNOWN;
 }
 
-/** The format of a picture that mull reads, or undefined for everything else. */
-export function sniffImage(bytes: Uint8Array): PictureFormat | undefined {
-  const sniffed = sniff(bytes);
-  return sniffed.kind === "picture" ? sniffed.format : undefined;
-}
-
 const UNKNOWN: Sniffed = { kind: "other", format: "unknown", label: "of a kind that mull does not know" };
 
 function picture(format: PictureFormat, label: string): Sniffed {

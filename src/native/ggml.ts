@@ -54,9 +54,9 @@ export interface Ggml {
   /** a (k, n), b (k, m) → (n, m): every row of b times every row of a. */
   mulMat: Binary;
   norm(context: ContextPointer, a: TensorPointer, epsilon: number): TensorPointer;
+  scale(context: ContextPointer, a: TensorPointer, factor: number): TensorPointer;
   gelu: Unary;
   geluErf: Unary;
-  geluQuick: Unary;
   silu: Unary;
   cont: Unary;
   cast(context: ContextPointer, a: TensorPointer, type: number): TensorPointer;
@@ -160,9 +160,9 @@ export function declareGgml({ koffi, base }: Libraries): Ggml {
     mul: binary("mul"),
     mulMat: binary("mul_mat"),
     norm: declare("norm", pointer, [pointer, pointer, "float"]),
+    scale: declare("scale", pointer, [pointer, pointer, "float"]),
     gelu: unary("gelu"),
     geluErf: unary("gelu_erf"),
-    geluQuick: unary("gelu_quick"),
     silu: unary("silu"),
     cont: unary("cont"),
     cast: declare("cast", pointer, [pointer, pointer, "int"]),

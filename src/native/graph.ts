@@ -66,6 +66,12 @@ export class Graph {
     return this.#dense(a.shape, () => this.#ggml.mul(this.#context, a.pointer, b.pointer));
   }
 
+  /** x times a number. */
+  scale(x: Tensor, factor: number): Tensor {
+    requireShape(x.type === "f32" && x.contiguous, "scale", x);
+    return this.#dense(x.shape, () => this.#ggml.scale(this.#context, x.pointer, factor));
+  }
+
   /** weight [inputs, outputs, …], x [inputs, rows, …] → [outputs, rows, …]: x times the transposed weight. */
   matmul(weight: Tensor, x: Tensor): Tensor {
     const [inputs, outputs, depth, batch] = weight.shape;
@@ -100,9 +106,12 @@ export class Graph {
     return this.#activation("geluErf", x);
   }
 
-  /** x * sigmoid(1.702 x), as in CLIP. */
+  /**
+   * x * sigmoid(1.702 x), as in CLIP. It is silu under another scale; ggml computes silu with vector instructions in
+   * float32, but its own quick GELU one element at a time from a half-precision table, which takes three times as long.
+   */
   geluQuick(x: Tensor): Tensor {
-    return this.#activation("geluQuick", x);
+    return this.scale(this.silu(this.scale(x, 1.702)), 1 / 1.702);
   }
 
   /** x * sigmoid(x) */
@@ -110,7 +119,7 @@ export class Graph {
     return this.#activation("silu", x);
   }
 
-  #activation(name: "gelu" | "geluErf" | "geluQuick" | "silu", x: Tensor): Tensor {
+  #activation(name: "gelu" | "geluErf" | "silu", x: Tensor): Tensor {
     requireShape(x.type === "f32" && x.contiguous, name, x);
     return this.#dense(x.shape, () => this.#ggml[name](this.#context, x.pointer));
   }

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { mkdtempSync, readdirSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -89,14 +89,10 @@ describe("parseSavedModel", () => {
     expect(() => parseSavedModel(text, "x.json")).toThrow(message);
   });
 
-  it("never throws anything but invalid_model", () => {
+  it("refuses any other JSON", () => {
     fc.assert(
       fc.property(fc.json(), (text) => {
-        try {
-          parseSavedModel(text, "x.json");
-        } catch (error) {
-          expect(MullError.is(error) && error.code === "invalid_model").toBe(true);
-        }
+        expect(() => parseSavedModel(text, "x.json")).toThrow(MullError);
       }),
     );
   });

@@ -19,6 +19,8 @@ export interface HarnessOptions {
   env?: NodeJS.ProcessEnv;
   answer?: Answer;
   info?: Partial<ModelInfo>;
+  /** A context length that there is no memory for. */
+  refuseContext?: number;
 }
 
 /** A user, a terminal and a model, all made of plain objects, around one run of the command. */
@@ -35,6 +37,7 @@ export class CliHarness {
   answer: Answer;
   info: ModelInfo;
   readonly #env: NodeJS.ProcessEnv;
+  readonly #refuseContext: number | undefined;
   #out = "";
   #err = "";
 
@@ -51,6 +54,7 @@ export class CliHarness {
     this.stderr.setEncoding("utf8").on("data", (text: string) => (this.#err += text));
     this.#env = { XDG_STATE_HOME: "/nonexistent/state", XDG_DATA_HOME: "/nonexistent/data", ...options.env };
     this.answer = options.answer ?? (() => say("A yellow smiley face."));
+    this.#refuseContext = options.refuseContext;
     this.info = { ...INFO, ...options.info };
   }
 
@@ -73,6 +77,9 @@ export class CliHarness {
         this.loads.push(options);
         if (options.model !== "pico" && !options.model?.endsWith(".gguf")) {
           throw new MullError("model_not_found", `There is no model called "${options.model}".`);
+        }
+        if (options.contextLength !== undefined && options.contextLength === this.#refuseContext) {
+          throw new MullError("out_of_memory", "There is no memory");
         }
         return this.#model();
       },
@@ -125,7 +132,7 @@ export async function until(condition: () => boolean): Promise<void> {
     if (condition()) return;
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
-  throw new Error(`Waited in vain: ${condition}`);
+  throw new Error(`Waited in vain for ${condition.toString()}`);
 }
 
 /** Gives keys that were typed time to arrive: streams pass data on in several turns of the event loop. */

@@ -1,6 +1,7 @@
 import { MullError } from "../../spec/errors.ts";
 import type { Message } from "../../spec/message.ts";
 import type { Model } from "../../spec/model.ts";
+import type { StreamPart } from "../../spec/stream.ts";
 import type { CliContext } from "../cli-context.ts";
 import type { RunSettings } from "../options/run-options.ts";
 import type { AnswerView } from "../terminal/answer-view.ts";
@@ -8,6 +9,8 @@ import { safeName } from "../terminal/safe-text.ts";
 import { collectQuestion } from "./collect-question.ts";
 import type { ModelChoice } from "./model-reference.ts";
 import { DEFAULT_QUESTION, type Question, userMessage } from "./question.ts";
+
+type FinishPart = Extract<StreamPart, { type: "finish" }>;
 
 /**
  * One question, one answer. The question is put together while the model loads.
@@ -23,11 +26,11 @@ export async function askOnce(
   context: CliContext,
 ): Promise<void> {
   const { stdin, stderr, signal } = context;
-  const [question, model] = await Promise.all([
-    collectQuestion(choice.words, settings.files, stdin, stderr).then((found) =>
-      checkQuestion(found, context),
-    ),
-    loading,
+  const started = performance.now();
+  const collecting = collectQuestion(choice.words, settings.files, stdin, stderr);
+  const [question, [model, loadMs]] = await Promise.all([
+    collecting.then((found) => checkQuestion(found, context)),
+    loading.then((loaded) => [loaded, performance.now() - started] as const),
   ]);
   const system = settings.system ?? choice.saved?.system;
   const messages: Message[] = [
@@ -37,10 +40,21 @@ export async function askOnce(
   ];
   const generation = { ...choice.saved?.generation, ...settings.generation };
   try {
-    for await (const part of model.stream({ ...generation, messages, signal })) view.show(part);
+    for await (const part of model.stream({ ...generation, messages, signal })) {
+      view.show(part.type === "finish" ? addLoadTime(part, loadMs) : part);
+    }
   } finally {
     view.end();
   }
+}
+
+/** The stream finds its model loaded; the user waited for that too. */
+function addLoadTime(part: FinishPart, loadMs: number): FinishPart {
+  const { timings } = part;
+  return {
+    ...part,
+    timings: { ...timings, loadMs: timings.loadMs + loadMs, totalMs: timings.totalMs + loadMs },
+  };
 }
 
 function checkQuestion(question: Question, { stderr }: CliContext): Question {

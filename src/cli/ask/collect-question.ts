@@ -41,15 +41,30 @@ export function openFiles(files: readonly string[]): Promise<Attachment[]> {
 /**
  * The pictures that are named in a line of text, and the text without them.
  *
- * @throws MullError of the first name that looks like a path and cannot be opened
+ * @throws MullError of the first name that looks like a path, or an address of a picture, and cannot be opened:
+ *   a model that is asked about a picture it does not have makes one up
  */
 export async function readLine(line: string): Promise<Question> {
-  const { prompt, attachments, missing } = findAttachments(line, existsSync);
-  // Opening what is missing gives the error that says what is there instead.
-  const opened = await Promise.all(
-    [...missing, ...attachments].map(({ written, path }) => openAttachment(path, written)),
-  );
-  return { text: prompt.trim(), attachments: opened };
+  const { prompt, attachments, missing, urls } = findAttachments(line, existsSync);
+  for (const { written, path } of missing) await refuse(path, written);
+  for (const url of urls) await refuse(url, url);
+  const opened = await Promise.all(attachments.map(({ written, path }) => openAttachment(path, written)));
+  return { text: prompt, attachments: opened };
+}
+
+/** Opening what is not there gives the error that says what is there instead. */
+async function refuse(source: string, written: string): Promise<void> {
+  try {
+    await openAttachment(source, written);
+  } catch (error) {
+    const { code, message, hint, details } = MullError.wrap(error);
+    const byName = `Nothing was sent. To write about the name only, put it in backticks: \`${written}\``;
+    throw new MullError(code, message, {
+      hint: hint === undefined ? byName : `${hint}\n${byName}`,
+      details,
+      cause: error,
+    });
+  }
 }
 
 /** A word that the shell has already unquoted: all of it may be one path, blanks included. */

@@ -9,6 +9,7 @@ import {
   endless,
   type HarnessOptions,
   PNG,
+  RECEIPT,
   say,
   settle,
   until,
@@ -107,6 +108,20 @@ describe("a conversation", () => {
     await talk.leave();
   });
 
+  it("prints the receipt of a picture once, though every turn sends it again", async () => {
+    const talk = new Talk();
+    talk.answer = ({ messages }) => {
+      const pictures = messages.reduce((sum, message) => sum + describeMessage(message).pictures, 0);
+      const receipts = Array.from({ length: pictures }, (_, index): StreamPart => {
+        return { type: "media", receipt: { ...RECEIPT, name: `picture ${index + 1}` } };
+      });
+      return [...receipts, ...say("Yes.")];
+    };
+    expect(await talk.enter(`what is ${picture}`)).toContain("picture 1");
+    expect(await talk.enter(`and ${picture}`)).toMatch(/^(?![\s\S]*picture 1)[\s\S]*picture 2/);
+    await talk.leave();
+  });
+
   it("takes the pictures of the command line with the first message", async () => {
     const talk = new Talk({}, "pico", "-f", picture);
     await talk.enter("what is it?", "more?");
@@ -193,9 +208,7 @@ describe("Ctrl-C", () => {
 
   it("does not wait for a model that does not stop", async () => {
     const talk = new Talk({
-      answer: async function* () {
-        await new Promise(() => {});
-      },
+      answer: () => ({ [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => {}) }) }),
     });
     await talk.begin("what is it?");
     talk.stdin.write(CTRL_C);
@@ -234,7 +247,7 @@ describe("slash commands", () => {
 
   it.each([
     ["/?", "/set            Change"],
-    ["/help", "Name a picture anywhere"],
+    ["/help", "Name pictures anywhere"],
     ["/? shortcuts", "Ctrl-w"],
     ["/help set", "/set parameter <name>"],
     ["/? /show", "/show modelfile"],
@@ -306,6 +319,16 @@ describe("slash commands", () => {
     expect([talk.loads.length, talk.closed]).toEqual([1, 1]);
     await talk.enter("and?");
     expect(talk.loads[1]).toMatchObject({ model: "pico", contextLength: 300 });
+    expect(talk.requests[1]?.messages).toHaveLength(3);
+    await talk.leave();
+  });
+
+  it("/set parameter num_ctx goes back when the model cannot be loaded with it", async () => {
+    const talk = new Talk({ refuseContext: 4096 });
+    await talk.enter("hello", "/set parameter num_ctx 4096");
+    expect(await talk.enter("and?")).toContain("no memory\nThe setting from before is in force again.");
+    await talk.enter("and now?");
+    expect(talk.loads.map(({ contextLength }) => contextLength)).toEqual([undefined, 4096, undefined]);
     expect(talk.requests[1]?.messages).toHaveLength(3);
     await talk.leave();
   });

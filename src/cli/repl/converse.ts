@@ -70,7 +70,7 @@ export async function converse(conversation: Conversation): Promise<number> {
   }
 
   /** One entry, from what was typed to the end of the answer. */
-  async function carryOut(entry: Entry): Promise<"done" | "stopped" | "leave" | "killed"> {
+  async function carryOut(entry: Entry): Promise<"stay" | "stopped" | "leave" | "killed"> {
     const view = new HumanView({ ...context, ...preferences });
     const stop = new AbortController();
     const signal = AbortSignal.any([context.signal, stop.signal]);
@@ -81,36 +81,28 @@ export async function converse(conversation: Conversation): Promise<number> {
     });
     reader.onInterrupt = () => (stop.signal.aborted ? kill() : stop.abort());
     context.signal.addEventListener("abort", kill);
-    const work = async (): Promise<"done" | "leave"> => {
+    const work = async (): Promise<"stay" | "leave"> => {
       if (entry.kind === "line" && isSlashCommand(entry.text)) {
-        return (await runSlashCommand(entry.text, {
-          session,
-          history,
-          preferences,
-          env: context.env,
-          view,
-          signal,
-          say,
-        })) === "leave"
-          ? "leave"
-          : "done";
+        const { env } = context;
+        return runSlashCommand(entry.text, { session, history, preferences, env, view, signal, say });
       }
       const question = await readQuestion(entry, waiting);
       sayAdded(question.attachments.slice(waiting.length), say);
-      await session.ask(question, view, signal);
+      // Sent or refused, they have had their turn: a picture that cannot be used must not spoil the next one too.
       waiting = [];
+      await session.ask(question, view, signal);
       if (!stop.signal.aborted) say("\n");
-      return "done";
+      return "stay";
     };
     try {
       return await Promise.race([work(), killed]).then((outcome) =>
-        outcome === "done" && stop.signal.aborted ? "stopped" : outcome,
+        outcome === "stay" && stop.signal.aborted ? "stopped" : outcome,
       );
     } catch (error) {
       view.end();
       if (stop.signal.aborted) return "stopped";
       say(errorText(MullError.wrap(error), paint));
-      return "done";
+      return "stay";
     } finally {
       reader.onInterrupt = undefined;
       context.signal.removeEventListener("abort", kill);

@@ -60,7 +60,7 @@ export function editByKey(buffer: LineBuffer, text: string | undefined, key: Key
 
 /** Text as it is inserted by a paste: one kind of line end, no other control characters. */
 export function pastedText(text: string): string {
-  // eslint-disable-next-line no-control-regex -- control characters are the subject
+  // oxlint-disable-next-line no-control-regex -- control characters are the subject
   return text.replaceAll(/\r\n?/g, "\n").replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "");
 }
 

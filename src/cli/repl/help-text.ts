@@ -14,7 +14,8 @@ Begin and end a message of several lines with """.
 `;
 
 /** Added for a model that takes pictures. */
-export const PICTURE_HELP = `Name a picture anywhere in your message: ./x.png, ~/x.jpg, "my photo.webp", or drop the file on the terminal.
+export const PICTURE_HELP = `Name pictures anywhere in a message: ./x.png, ~/x.jpg, "my photo.webp".
+Dropping a file on the terminal works too.
 `;
 
 export const SET_HELP = `Commands:

@@ -31,6 +31,8 @@ export class Session {
   generation: GenerationOptions;
   readonly #options: SessionOptions;
   #load: LoadOptions;
+  /** The last options that the model could be loaded with. */
+  #provenLoad: LoadOptions;
   #messages: Message[];
   /** Undefined after a change that takes effect by loading again. */
   #model: Model | undefined;
@@ -42,6 +44,7 @@ export class Session {
     this.#options = options;
     this.name = choice.name;
     this.#load = { ...choice.load, ...options.load };
+    this.#provenLoad = this.#load;
     this.#model = options.model;
     this.system = options.system ?? choice.saved?.system;
     this.generation = { ...choice.saved?.generation, ...options.generation };
@@ -59,7 +62,16 @@ export class Session {
 
   /** The model; loaded now if a setting needs that. */
   async model(view: AnswerView, signal: AbortSignal): Promise<Model> {
-    this.#model ??= await this.#loadModel(this.#load, view, signal);
+    if (this.#model !== undefined) return this.#model;
+    try {
+      this.#model = await this.#loadModel(this.#load, view, signal);
+    } catch (error) {
+      const { code, message, details } = MullError.wrap(error);
+      this.#load = this.#provenLoad;
+      const hint = "The setting from before is in force again.";
+      throw new MullError(code, message, { hint, details, cause: error });
+    }
+    this.#provenLoad = this.#load;
     return this.#model;
   }
 
@@ -74,18 +86,20 @@ export class Session {
     const system: Message[] = this.system === undefined ? [] : [{ role: "system", content: this.system }];
     const model = await this.model(view, signal);
     let answer = "";
+    // Pictures of earlier turns are part of every request; what was done to them has been said.
+    let known = this.#messages.reduce((sum, { content }) => sum + countPictures(content), 0);
     try {
       const messages = [...system, ...this.#messages, message];
       for await (const part of model.stream({ ...this.generation, messages, signal })) {
         if (part.type === "text-delta") answer += part.delta;
-        view.show(part);
+        if (part.type !== "media" || known-- <= 0) view.show(part);
       }
     } catch (error) {
       if (!signal.aborted || answer === "") throw error;
     } finally {
       view.end();
     }
-    this.#messages.push(message, { role: "assistant", content: answer });
+    this.#messages.push(message, { role: "assistant", content: answer.trim() });
   }
 
   /** Forgets what was said; the system message and the parameters stay. */
@@ -113,6 +127,7 @@ export class Session {
     const previous = this.#model;
     this.#model = model;
     this.#load = load;
+    this.#provenLoad = load;
     this.name = choice.name;
     this.system = choice.saved?.system;
     this.generation = { ...choice.saved?.generation };
@@ -179,4 +194,8 @@ export class Session {
     });
     return { ...message, content };
   }
+}
+
+function countPictures(content: Message["content"]): number {
+  return typeof content === "string" ? 0 : content.filter(({ type }) => type === "image").length;
 }

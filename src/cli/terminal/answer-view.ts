@@ -42,7 +42,7 @@ export class HumanView implements AnswerView {
   readonly #answer: AnswerWriter;
   readonly #progress: ProgressLine;
   readonly #paint: Paint;
-  #timings = "";
+  #afterword = "";
 
   constructor(options: HumanViewOptions) {
     this.#options = options;
@@ -71,8 +71,8 @@ export class HumanView implements AnswerView {
         this.#answer.end();
         return;
       case "finish":
-        if (this.#options.verbose) this.#timings = timingsText(part.usage, part.timings);
-        if (part.reason === "length") this.#timings += "(cut off: the limit of tokens was reached)\n";
+        if (part.reason === "length") this.#afterword = "(cut off: the limit of tokens was reached)\n";
+        if (this.#options.verbose) this.#afterword += `\n${timingsText(part.usage, part.timings)}`;
         return;
       case "error":
         throw MullError.from(part.error);
@@ -84,8 +84,8 @@ export class HumanView implements AnswerView {
   end(): void {
     this.#progress.clear();
     this.#answer.end();
-    if (this.#timings !== "") this.#options.stderr.write(`\n${paintLines(this.#paint, this.#timings)}`);
-    this.#timings = "";
+    if (this.#afterword !== "") this.#options.stderr.write(paintLines(this.#paint, this.#afterword));
+    this.#afterword = "";
   }
 }
 

@@ -17,6 +17,7 @@ export class AnswerWriter {
   /** The unfinished word at the end of the line. */
   #word = "";
   #endsWithNewline = true;
+  #started = false;
 
   constructor(stream: OutputStream, options: { wordWrap: boolean }) {
     this.#stream = stream;
@@ -29,8 +30,11 @@ export class AnswerWriter {
   }
 
   write(delta: string): void {
-    const text = this.#stream.isTTY === true ? safeText(delta) : delta;
+    const shown = this.#stream.isTTY === true ? safeText(delta) : delta;
+    // Most models begin with the blank that stands after "ASSISTANT:" in their training.
+    const text = this.#started ? shown : shown.trimStart();
     if (text === "") return;
+    this.#started = true;
     this.#endsWithNewline = text.endsWith("\n");
     this.#stream.write(this.#wrap ? this.#wrapped(text) : text);
   }
@@ -39,6 +43,7 @@ export class AnswerWriter {
   end(): void {
     if (this.midLine) this.#stream.write("\n");
     this.#endsWithNewline = true;
+    this.#started = false;
     this.#column = 0;
     this.#word = "";
   }

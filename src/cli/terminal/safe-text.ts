@@ -1,8 +1,8 @@
 /** C0 controls but tab and line feed, DEL, C1 controls: a terminal acts on them instead of showing them. */
-// eslint-disable-next-line no-control-regex -- control characters are the subject
+// oxlint-disable-next-line no-control-regex -- control characters are the subject
 const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
 /** Also what breaks a line, and the marks that make text read in another order than it is stored. */
-// eslint-disable-next-line no-control-regex -- control characters are the subject
+// oxlint-disable-next-line no-control-regex -- control characters are the subject
 const NAME_CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g;
 
 /** A visible stand-in: the Unicode picture of a C0 control ("␛" for escape), "�" for the others. */

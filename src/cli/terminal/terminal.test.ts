@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { PassThrough } from "node:stream";
 import { stripVTControlCharacters } from "node:util";
 import { describe, expect, it } from "vitest";
@@ -19,7 +19,9 @@ function terminal(columns: number): OutputStream & { text: () => string } {
 /** What a terminal shows after these deltas: "cursor left" and "erase to the end of the line" carried out. */
 function screen(text: string): string[] {
   const lines = [""];
+  // oxlint-disable-next-line no-control-regex -- escape sequences are the subject
   for (const piece of text.split(/(\u001b\[\d+D\u001b\[K|\n)/)) {
+    // oxlint-disable-next-line no-control-regex -- escape sequences are the subject
     const back = /^\u001b\[(\d+)D/.exec(piece)?.[1];
     if (piece === "\n") lines.push("");
     else if (back !== undefined) lines[lines.length - 1] = (lines.at(-1) ?? "").slice(0, -Number(back));
