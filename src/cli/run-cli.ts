@@ -12,7 +12,6 @@ const EXAMPLES = `Examples:
   mull run                                            talk with pico
   mull run --model-file llava.gguf --projector mmproj.gguf "describe ./x.png"
   mull inspect *.png                                  what a model would see
-
 `;
 
 const RUN_EXAMPLES = `Examples:
@@ -21,13 +20,11 @@ const RUN_EXAMPLES = `Examples:
   mull run pico -f ./a.png -f ./b.png "which one is red?"
   cat photo.jpg | mull run pico "what is this?"
   cat notes.txt | mull run pico "in one sentence:" --json
-
 `;
 
 const INSPECT_EXAMPLES = `Examples:
   mull inspect ./smile.png
   mull inspect --json *.jpg
-
 `;
 
 const RUN_NOTES = `

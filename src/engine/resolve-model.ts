@@ -3,6 +3,7 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { MullError } from "../spec/errors.ts";
+import { nearNames } from "../spec/near-names.ts";
 
 export interface ModelFiles {
   /** What the model is called in messages: its name, or the file's. */
@@ -32,7 +33,7 @@ export function resolveModel(reference: string, projector?: string): ModelFiles 
       projector: projector === undefined ? undefined : absolute(projector),
     };
   }
-  const near = nearestNames(reference, BUNDLED_MODELS);
+  const near = nearNames(reference, BUNDLED_MODELS);
   throw new MullError("model_not_found", `There is no model called "${reference}".`, {
     hint:
       (near.length > 0
@@ -44,28 +45,4 @@ export function resolveModel(reference: string, projector?: string): ModelFiles 
 
 function absolute(path: string): string {
   return resolve(path.startsWith("~/") ? join(homedir(), path.slice(2)) : path);
-}
-
-/** Names within two edits of a typed one (or half its length, for short names), nearest first. */
-export function nearestNames(typed: string, names: readonly string[]): string[] {
-  const limit = Math.max(2, Math.floor(typed.length / 2) - 1);
-  return names
-    .map((name) => ({ name, distance: editDistance(typed.toLowerCase(), name.toLowerCase()) }))
-    .filter(({ distance }) => distance <= limit)
-    .sort((a, b) => a.distance - b.distance)
-    .map(({ name }) => name);
-}
-
-/** Levenshtein distance, one row of the table at a time. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, column) => column);
-  for (const [line, letter] of [...a].entries()) {
-    const next = [line + 1];
-    for (const [column, other] of [...b].entries()) {
-      const substituted = (row[column] as number) + (letter === other ? 0 : 1);
-      next.push(Math.min(substituted, (row[column + 1] as number) + 1, (next[column] as number) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] as number;
 }

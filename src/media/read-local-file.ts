@@ -4,7 +4,7 @@ import { homedir } from "node:os";
 import path from "node:path";
 import { MullError } from "../spec/errors.ts";
 import { throwIfAborted } from "./abort.ts";
-import { nearNames } from "./near-names.ts";
+import { nearNames } from "../spec/near-names.ts";
 
 /** Names of a folder that are looked at for a suggestion: a folder may hold a million files. */
 const SUGGESTION_ENTRIES = 5000;

@@ -1,4 +1,4 @@
-import { nearestNames } from "../../engine/resolve-model.ts";
+import { nearNames } from "../../spec/near-names.ts";
 import { listSavedModels } from "../../store/saved-model.ts";
 import { MullError } from "../../spec/errors.ts";
 import type { ModelChoice } from "./model-reference.ts";
@@ -12,7 +12,7 @@ export async function explainUnknownModel(
   const wrapped = MullError.wrap(error);
   if (wrapped.code !== "model_not_found") return wrapped;
   const hints = wrapped.hint === undefined ? [] : [wrapped.hint];
-  const near = nearestNames(choice.name, await listSavedModels(env));
+  const near = nearNames(choice.name, await listSavedModels(env));
   if (near.length > 0) hints.push(`Saved models of a like name: ${near.join(", ")}.`);
   if (choice.words.length === 0) hints.push(`If it was meant as a question: mull run pico "${choice.name}"`);
   return new MullError(wrapped.code, wrapped.message, {

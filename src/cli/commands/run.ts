@@ -19,7 +19,12 @@ export async function run(
   const interactive = context.stdin.isTTY === true && choice.words.join("").trim() === "";
   const view = settings.json
     ? createJsonView(context.stdout)
-    : new HumanView({ ...context, verbose: settings.verbose, wordWrap: settings.wordWrap });
+    : new HumanView({
+        ...context,
+        verbose: settings.verbose,
+        receipts: settings.receipt,
+        wordWrap: settings.wordWrap,
+      });
   if (interactive && settings.json) {
     throw new MullError("invalid_argument", "--json needs a prompt, or something on stdin.");
   }

@@ -113,7 +113,7 @@ export const PARAMETERS: readonly Parameter[] = [
     integer: true,
     accepts: (value) => value >= 1 && value <= 512,
     range: "1 to 512",
-    help: "threads of the engine (default: the number of physical cores)",
+    help: "threads of the engine (default: one per physical core, one for a small model)",
   },
 ];
 

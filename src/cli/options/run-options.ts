@@ -10,6 +10,7 @@ export interface RunSettings {
   system?: string;
   generation: GenerationOptions;
   json: boolean;
+  receipt: boolean;
   verbose: boolean;
   wordWrap: boolean;
 }
@@ -31,31 +32,33 @@ export function addModelOptions(command: Command): Command {
 
 export function addRunOptions(command: Command): Command {
   command
-    .option("-f, --file <path>", "attach a picture; may be given several times", collect, [])
+    .option("-f, --file <path>", "attach a picture; may be given several times", collect)
     .option("--system <text>", "system message: how the model is to behave")
     .option("--json", "print the parts of the answer as JSON, one per line")
+    .option("--receipt", "print what the model saw of each picture, also into a log")
     .option("--verbose", "print receipts, times and rates after the answer");
   addModelOptions(command);
   for (const parameter of PARAMETERS) {
     command.option(`${flagOf(parameter)} <number>`, parameter.help, (text) => parseFlag(parameter, text));
   }
   return command
-    .option("--stop <text>", "end the answer before this text; may be given several times", collect, [])
+    .option("--stop <text>", "end the answer before this text; may be given several times", collect)
     .option("--nowordwrap", "don't break lines between words");
 }
 
 /** @throws MullError `invalid_argument` for flags that do not go together */
 export function readRunSettings(flags: Record<string, unknown>): RunSettings {
-  const stop = flags["stop"] as string[];
+  const stop = (flags["stop"] ?? []) as string[];
   if (stop.includes("")) throw new MullError("invalid_argument", "--stop needs a text that is not empty.");
   const system = flags["system"] as string | undefined;
   const numbers = readNumbers(flags);
   return {
-    files: flags["file"] as string[],
+    files: (flags["file"] ?? []) as string[],
     load: { ...readModelFlags(flags), ...numbers.load },
     ...(system === undefined ? {} : { system }),
     generation: { ...numbers.generation, ...(stop.length === 0 ? {} : { stop }) },
     json: flags["json"] === true,
+    receipt: flags["receipt"] === true,
     verbose: flags["verbose"] === true,
     wordWrap: flags["nowordwrap"] !== true,
   };
@@ -109,6 +112,6 @@ function parseFlag(parameter: Parameter, text: string): number {
   }
 }
 
-function collect(value: string, previous: string[]): string[] {
+function collect(value: string, previous: string[] = []): string[] {
   return [...previous, value];
 }

@@ -26,15 +26,18 @@ export interface HumanViewOptions {
   stdout: OutputStream;
   stderr: OutputStream;
   env: NodeJS.ProcessEnv;
-  /** Print timings, and receipts even where stderr is not a terminal. */
+  /** Print timings, and receipts. */
   verbose: boolean;
+  /** Print receipts even where stderr is not a terminal. */
+  receipts?: boolean;
   wordWrap: boolean;
 }
 
 /**
  * The answer on stdout; progress, receipts and timings on stderr.
  *
- * Receipts are for people: on a terminal they are always printed, into a log only with `verbose`. A step that keeps
+ * Receipts are for people: on a terminal they are always printed, into a log only when
+ * asked for. A step that keeps
  * a part of the file from the model (one frame of many, a crop) is printed everywhere.
  */
 export class HumanView implements AnswerView {
@@ -59,7 +62,8 @@ export class HumanView implements AnswerView {
     this.#progress.clear();
     switch (part.type) {
       case "media": {
-        const everything = this.#options.verbose || this.#options.stderr.isTTY === true;
+        const { verbose, receipts = verbose, stderr } = this.#options;
+        const everything = verbose || receipts || stderr.isTTY === true;
         const text = everything ? receiptText(part.receipt) : lossesText(part.receipt);
         if (text !== "") this.#options.stderr.write(paintLines(this.#paint, text));
         return;

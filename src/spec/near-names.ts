@@ -4,7 +4,7 @@
  */
 export function nearNames(wanted: string, candidates: Iterable<string>): string[] {
   const target = wanted.toLowerCase();
-  const allowed = Math.max(1, Math.floor(target.length / 4));
+  const allowed = Math.max(2, Math.floor(target.length / 4));
   const found: { name: string; distance: number }[] = [];
   for (const name of candidates) {
     const lower = name.toLowerCase();
