@@ -1,7 +1,9 @@
 import type { Graph } from "../native/graph.ts";
 import type { Tensor } from "../native/tensor.ts";
 import type { Weights } from "../native/weights.ts";
+import { attend } from "./attention.ts";
 import type { ClipConfig } from "./clip-config.ts";
+import { embedPatches } from "./patch-embedding.ts";
 import type { WeightList } from "./weight-list.ts";
 
 /**
@@ -17,7 +19,7 @@ import type { WeightList } from "./weight-list.ts";
 export function buildClipVit(graph: Graph, weights: Weights, config: ClipConfig, image: Tensor): Tensor {
   const classToken = weights.find("v.class_embd");
   const patchBias = weights.find("v.patch_embd.bias");
-  let x = graph.patchEmbedding(image, weights.get("v.patch_embd.weight"));
+  let x = embedPatches(graph, image, weights.get("v.patch_embd.weight"));
   if (patchBias !== undefined) x = graph.add(x, patchBias);
   if (classToken !== undefined) x = graph.concatRows(graph.reshape(classToken, config.embeddingLength, 1), x);
   x = graph.add(x, weights.get("v.position_embd.weight"));
@@ -36,8 +38,7 @@ function buildBlock(graph: Graph, weights: Weights, config: ClipConfig, block: s
     graph.linear(input, weights.get(`${block}.${name}.weight`), weights.find(`${block}.${name}.bias`));
   const normed = optionalNorm(graph, weights, config, `${block}.ln1`, x);
   const [q, k, v] = projectHeads(graph, weights, config, block, normed);
-  const scale = 1 / Math.sqrt(config.embeddingLength / config.heads);
-  x = graph.add(x, linear("attn_out", graph.attention(q, k, v, config.heads, scale)));
+  x = graph.add(x, linear("attn_out", attend(graph, q, k, v, config.heads)));
 
   const [up, down] = feedForwardNames(config);
   const hidden = linear(up, optionalNorm(graph, weights, config, `${block}.ln2`, x));

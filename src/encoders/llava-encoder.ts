@@ -17,6 +17,9 @@ import {
 } from "./llava-projector.ts";
 import { WeightList } from "./weight-list.ts";
 
+/** At most; a block of the usual kind makes about 40. */
+const TENSORS_PER_BLOCK = 64;
+
 /**
  * LLaVA 1.5's encoder: one square picture, CLIP's vision transformer, a small projector.
  * Liu et al. 2023, "Improved Baselines with Visual Instruction Tuning".
@@ -26,18 +29,18 @@ export class LlavaEncoder implements ImageEncoder {
   readonly imageSize: number;
   readonly embeddingLength: number;
   readonly precision: WeightType;
-  readonly #config: ClipConfig;
   readonly #weights: Weights;
   readonly #graph: Graph;
   readonly #input: Tensor;
   readonly #output: Tensor;
+  readonly #config: ClipConfig;
 
   private constructor(
-    backend: Backend,
-    weights: Weights,
     config: ClipConfig,
     projector: LlavaProjectorConfig,
     precision: WeightType,
+    weights: Weights,
+    graph: Graph,
   ) {
     this.projector = projector.type;
     this.imageSize = config.imageSize;
@@ -45,12 +48,11 @@ export class LlavaEncoder implements ImageEncoder {
     this.precision = precision;
     this.#config = config;
     this.#weights = weights;
-    // The picture's size never changes, so one graph and its memory serve all pictures.
-    this.#graph = new Graph(backend, { maxTensors: 64 + 48 * config.blocksToRun });
-    this.#input = this.#graph.input(config.imageSize, config.imageSize, 3);
-    const features = buildClipVit(this.#graph, weights, config, this.#input);
-    this.#output = buildLlavaProjector(this.#graph, weights, projector, features);
-    this.#graph.finish(this.#output);
+    this.#graph = graph;
+    this.#input = graph.input(config.imageSize, config.imageSize, 3);
+    const features = buildClipVit(graph, weights, config, this.#input);
+    this.#output = buildLlavaProjector(graph, weights, projector, features);
+    graph.finish(this.#output);
   }
 
   /**
@@ -73,9 +75,12 @@ export class LlavaEncoder implements ImageEncoder {
     list.ignore("v.image_newline");
     list.rejectUnknown(["v.", "mm."]);
     const weights = await loadWeights(backend, gguf, list.requests, options);
+    // The picture's size never changes, so one graph and its memory serve all pictures.
+    const graph = new Graph(backend, { maxTensors: 64 + TENSORS_PER_BLOCK * config.blocksToRun });
     try {
-      return new LlavaEncoder(backend, weights, config, projector, precision);
+      return new LlavaEncoder(config, projector, precision, weights, graph);
     } catch (error) {
+      await graph.close();
       await weights.close();
       throw error;
     }

@@ -1,6 +1,6 @@
 import { MullError } from "../spec/errors.ts";
 import { AbortFlag } from "./abort-flag.ts";
-import { type Ggml, type GraphPointer, STATUS, declareGgml } from "./ggml.ts";
+import { type Ggml, type GraphPointer, STATUS, type TensorPointer, declareGgml } from "./ggml.ts";
 import { type GgmlAlloc, declareGgmlAlloc } from "./ggml-alloc.ts";
 import {
   type BackendPointer,
@@ -69,6 +69,11 @@ export class Backend {
     this.#cpu = isCpu ? declareGgmlCpu(libraries, this.api, device) : undefined;
     this.#cpu?.setAbortCallback(pointer, this.#abortFlag.callback, this.#abortFlag.data);
     if (options.threadpool !== undefined) this.#cpu?.setThreadpool(pointer, options.threadpool);
+  }
+
+  /** Whether the device can compute this result. The CPU can compute all that ggml has. */
+  supports(tensor: TensorPointer): boolean {
+    return this.isCpu || this.api.deviceSupportsOp(this.device, tensor);
   }
 
   /** Runs `job` after all earlier ones have ended. */

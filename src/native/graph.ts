@@ -19,6 +19,8 @@ export interface GraphOptions {
  * float32. Shapes are in ggml's order, fastest first (`Tensor`).
  */
 export class Graph {
+  /** True where `flashAttention` computes in float32. Kernels of GPUs would round keys and values to half precision. */
+  readonly hasExactFlashAttention: boolean;
   readonly #backend: Backend;
   readonly #context: ContextPointer;
   readonly #maxTensors: number;
@@ -30,6 +32,7 @@ export class Graph {
 
   constructor(backend: Backend, { maxTensors }: GraphOptions) {
     const { ggml, alloc } = backend;
+    this.hasExactFlashAttention = backend.isCpu;
     this.#backend = backend;
     this.#maxTensors = maxTensors;
     const context = ggml.init({
@@ -37,8 +40,12 @@ export class Graph {
       mem_buffer: null,
       no_alloc: true,
     });
+    if (context === null) throw outOfMemory(backend);
     const allocator = alloc.gallocrNew(backend.bufferType);
-    if (context === null || allocator === null) throw outOfMemory(backend);
+    if (allocator === null) {
+      ggml.free(context);
+      throw outOfMemory(backend);
+    }
     this.#context = context;
     this.#allocator = allocator;
     this.#graph = ggml.newGraphCustom(context, maxTensors, false);
@@ -180,62 +187,47 @@ export class Graph {
     return { ...x, pointer, shape: [columns, count, 1, 1] };
   }
 
-  /**
-   * Multi-head attention without a mask: softmax(scale * q kᵀ) v for each of `heads` slices of the columns.
-   *
-   * @param q [columns, rows], after its projection; k and v alike
-   * @returns [columns, rows]
-   */
-  attention(q: Tensor, k: Tensor, v: Tensor, heads: number, scale: number): Tensor {
-    const [columns, rows] = q.shape;
-    requireShape(
-      columns % heads === 0 && sameShape(q.shape, k.shape) && sameShape(q.shape, v.shape),
-      "attention",
-      q,
-      k,
-    );
-    const split = (x: Tensor): Tensor =>
-      this.permute(this.reshape(x, columns / heads, heads, rows), [0, 2, 1, 3]); // [head columns, rows, heads]
-    const [query, key, value] = [split(q), split(k), split(v)];
-    if (process.env["ATT"] === "fa") {
-      const y = this.#dense([columns / heads, heads, rows, 1], () =>
-        this.#ggml.flashAttnExt(this.#context, query.pointer, key.pointer, value.pointer, null, scale, 0, 0),
-      );
-      return this.reshape(y, columns, rows);
-    }
-    const scores = this.matmul(key, this.contiguous(query)); // [keys, queries, heads]
-    const weights = this.#dense(scores.shape, () =>
-      this.#ggml.softMaxExt(this.#context, scores.pointer, null, scale, 0),
-    );
-    const columnsOfValues = this.contiguous(this.permute(value, [1, 0, 2, 3])); // [rows, head columns, heads]
-    const y = this.matmul(columnsOfValues, weights); // [head columns, queries, heads]
-    return this.reshape(this.contiguous(this.permute(y, [0, 2, 1, 3])), columns, rows);
+  /** Every row: exp(scale * x) divided by the row's sum of it. */
+  softmax(x: Tensor, scale: number): Tensor {
+    requireShape(x.type === "f32" && x.contiguous, "softmax", x);
+    return this.#dense(x.shape, () => this.#ggml.softMaxExt(this.#context, x.pointer, null, scale, 0));
   }
 
   /**
-   * Cuts a picture into squares and gives each one a row: a convolution whose stride is its width.
+   * Attention without a mask as one fused operation, whose scores never leave the cache.
+   *
+   * @param q [head columns, queries, heads]; k and v [head columns, keys, heads]
+   * @returns [head columns, heads, queries]
+   */
+  flashAttention(q: Tensor, k: Tensor, v: Tensor, scale: number): Tensor {
+    const [headColumns, queries, heads, batch] = q.shape;
+    const fits =
+      k.shape[0] === headColumns && k.shape[2] === heads && batch === 1 && sameShape(k.shape, v.shape);
+    const plain = [q, k, v].every(({ type, rowsContiguous }) => type === "f32" && rowsContiguous);
+    requireShape(fits && plain, "flashAttention", q, k, v);
+    this.#multiplications += 2 * countElements(q.shape) * k.shape[1];
+    return this.#dense([headColumns, heads, queries, 1], () =>
+      this.#ggml.flashAttnExt(this.#context, q.pointer, k.pointer, v.pointer, null, scale, 0, 0),
+    );
+  }
+
+  /**
+   * Cuts a picture into the squares that a convolution with its own width as stride would see.
    *
    * @param image [width, height, channels]
-   * @param kernel [patch, patch, channels, columns]
-   * @returns [columns, patches], patches in reading order
+   * @param kernel [side, side, channels, outputs]: only its shape matters
+   * @returns [side * side * channels, columns of squares, rows of squares]; inside a square in the order of the kernel
    */
-  patchEmbedding(image: Tensor, kernel: Tensor): Tensor {
-    const [patch, patchHeight, channels, columns] = kernel.shape;
+  squares(image: Tensor, kernel: Tensor): Tensor {
+    const [side, sideDown, channels] = kernel.shape;
     const [width, height, imageChannels] = image.shape;
-    const fits =
-      patch === patchHeight && channels === imageChannels && width % patch === 0 && height % patch === 0;
-    requireShape(fits && kernel.type === "f32" && image.type === "f32", "patchEmbedding", image, kernel);
-    const [across, down] = [width / patch, height / patch];
-    const elements = patch * patch * channels;
-    const patches = this.#dense([elements, across, down, 1], () =>
+    const fits = side === sideDown && channels === imageChannels && width % side === 0 && height % side === 0;
+    requireShape(fits && kernel.type === "f32" && image.type === "f32", "squares", image, kernel);
+    return this.#dense([side * side * channels, width / side, height / side, 1], () =>
       this.#ggml.im2col(
-        ...([this.#context, kernel.pointer, image.pointer, patch, patch] as const),
+        ...([this.#context, kernel.pointer, image.pointer, side, side] as const),
         ...([0, 0, 1, 1, true, TENSOR_TYPES.f32.id] as const),
       ),
-    );
-    return this.matmul(
-      this.reshape(kernel, elements, columns),
-      this.reshape(patches, elements, across * down),
     );
   }
 
@@ -303,7 +295,17 @@ export class Graph {
       throw new MullError("internal", `A graph for ${this.#maxTensors} tensors cannot take one more.`);
     }
     this.#tensorCount++;
-    return make();
+    const tensor = make();
+    if (!this.#backend.supports(tensor)) {
+      throw new MullError(
+        "engine_unavailable",
+        `${this.#backend.name} lacks an operation that the encoder needs.`,
+        {
+          hint: "Load the model with device: cpu (MULL_DEVICE=cpu).",
+        },
+      );
+    }
+    return tensor;
   }
 }
 
