@@ -1,12 +1,11 @@
-import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { type Model, MullError, type StreamPart, type StreamRequest, load } from "mull";
-import { llamaBench, mtmdEncodeMs } from "./peers.ts";
+import { type Model, type ModelInfo, MullError, type StreamPart, type StreamRequest, load } from "mull";
+import { llamaBench, mtmdPicture, peakBytes } from "./peers.ts";
 import { testPicture } from "./test-picture.ts";
 
 const USAGE = `Measures a model: load time, encode, prefill and decode rates, peak memory.
 
-  npm run bench -- --model M.gguf [--projector P.gguf] [--rounds 3] [--tokens 32]
+  npm run bench -- --model M.gguf [--projector P.gguf] [--rounds 3] [--tokens 32] [--encoder-precision auto]
   npm run bench -- --model pico
 
 LLAMA_BENCH and LLAMA_MTMD_CLI may name llama.cpp's llama-bench and llama-mtmd-cli: they are then run in turn with
@@ -14,9 +13,9 @@ mull, round by round, and the ratios of the medians are printed.`;
 
 const PROMPT_TOKENS = 512;
 
-type FinishPart = Extract<StreamPart, { type: "finish" }>;
-/** One figure per round. */
-type Rounds = { encodeMs: number[]; prefill: number[]; decode: number[] };
+/** One figure per round; undefined figures are left out. */
+type Rounds = Record<"loadMs" | "encodeMs" | "prefill" | "decode" | "peakBytes", (number | undefined)[]>;
+const noRounds = (): Rounds => ({ loadMs: [], encodeMs: [], prefill: [], decode: [], peakBytes: [] });
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
@@ -29,7 +28,9 @@ async function main(): Promise<void> {
     },
   });
   if (values.model === undefined) throw new MullError("invalid_argument", USAGE);
-  const [rounds, tokens] = [Number(values.rounds), Number(values.tokens)];
+  const rounds = Number(values.rounds);
+  const ours = noRounds();
+  const theirs = noRounds();
 
   const started = performance.now();
   const model = await load({
@@ -38,112 +39,89 @@ async function main(): Promise<void> {
     encoderPrecision: values["encoder-precision"] as "auto",
     device: "cpu",
   });
-  const loadMs = performance.now() - started;
-  const { info } = model;
-  const { files, threads } = info;
-  const sees = info.input.includes("image");
-  const ours: Rounds = { encodeMs: [], prefill: [], decode: [] };
-  const theirs: Rounds = { encodeMs: [], prefill: [], decode: [] };
+  ours.loadMs.push(performance.now() - started);
   try {
     for (let round = 0; round < rounds; round++) {
-      const picture = testPicture(640, 480, round + 1);
-      const text = await finish(model, { messages: textPrompt(round), maxTokens: tokens });
-      ours.prefill.push(
-        (text.usage.inputTokens.total - text.usage.inputTokens.cached) / seconds(text.timings.prefillMs),
-      );
-      ours.decode.push((text.usage.outputTokens - 1) / seconds(text.timings.generateMs));
-      if (sees) {
-        const content = [
-          { type: "image" as const, image: picture },
-          { type: "text" as const, text: "What is this?" },
-        ];
-        const seen = await finish(model, { messages: [{ role: "user", content }], maxTokens: 1 });
-        ours.encodeMs.push(seen.timings.encodeMs);
-      }
-      const { LLAMA_BENCH: bench, LLAMA_MTMD_CLI: mtmd } = process.env;
-      if (bench !== undefined) {
-        const rates = llamaBench(bench, {
-          model: files.model,
-          threads,
-          prompt: PROMPT_TOKENS,
-          generate: tokens,
-        });
-        theirs.prefill.push(rates.prefill);
-        theirs.decode.push(rates.decode);
-      }
-      const { projector } = files;
-      if (mtmd !== undefined && projector !== undefined) {
-        theirs.encodeMs.push(mtmdEncodeMs(mtmd, { model: files.model, projector, threads, picture }));
-      }
+      await measureOurs(model, round, Number(values.tokens), ours);
+      await measurePeers(model.info, round, Number(values.tokens), theirs);
     }
-    const rss = peakBytes(model.enginePid);
-    print(
-      info.name,
-      { loadMs, rss, fileBytes: info.fileBytes, threads, precision: info.encoder?.precision },
-      ours,
-      theirs,
-    );
+    ours.peakBytes.push(peakBytes(model.enginePid));
+    print(model.info, ours, theirs);
   } finally {
     await model.close();
   }
 }
 
-/** Prompts that share no prefix, so that nothing is cached from the round before. */
-function textPrompt(round: number): StreamRequest["messages"] {
-  const words = Array.from({ length: PROMPT_TOKENS }, (_, index) => "abcdefgh"[(index * (round + 3)) % 8]);
-  return [{ role: "user", content: `${round} ${words.join(" ")}`.slice(0, PROMPT_TOKENS) }];
+async function measureOurs(model: Model, round: number, tokens: number, figures: Rounds): Promise<void> {
+  const text = await finish(model, { messages: textPrompt(round), maxTokens: tokens });
+  const { inputTokens, outputTokens } = text.usage;
+  figures.prefill.push((1000 * (inputTokens.total - inputTokens.cached)) / text.timings.prefillMs);
+  // The first token comes from the prompt's logits: n tokens take n - 1 steps.
+  figures.decode.push((1000 * (outputTokens - 1)) / text.timings.generateMs);
+  if (!model.info.input.includes("image")) return;
+  const content = [
+    { type: "image" as const, image: testPicture(640, 480, round + 1) },
+    { type: "text" as const, text: "What is this?" },
+  ];
+  const seen = await finish(model, { messages: [{ role: "user", content }], maxTokens: 1 });
+  figures.encodeMs.push(seen.timings.encodeMs);
 }
+
+async function measurePeers(info: ModelInfo, round: number, tokens: number, figures: Rounds): Promise<void> {
+  const { LLAMA_BENCH: bench, LLAMA_MTMD_CLI: mtmd } = process.env;
+  const { files, threads, contextLength } = info;
+  if (bench !== undefined) {
+    const rates = await llamaBench(bench, {
+      model: files.model,
+      threads,
+      prompt: PROMPT_TOKENS,
+      generate: tokens,
+    });
+    figures.prefill.push(rates.prefill);
+    figures.decode.push(rates.decode);
+  }
+  if (mtmd === undefined || files.projector === undefined) return;
+  const picture = testPicture(640, 480, round + 1);
+  const { model, projector } = files;
+  const peer = await mtmdPicture(mtmd, { model, projector, threads, contextLength, picture });
+  figures.encodeMs.push(peer.encodeMs);
+  figures.loadMs.push(peer.loadMs);
+  figures.peakBytes.push(peer.peakBytes);
+}
+
+/** Prompts that share no prefix, so that nothing is in the context from the round before. */
+function textPrompt(round: number): StreamRequest["messages"] {
+  const letters = Array.from({ length: PROMPT_TOKENS }, (_, index) => "abcdefgh"[(index * (round + 3)) % 8]);
+  return [{ role: "user", content: `${round} ${letters.join(" ")}`.slice(0, PROMPT_TOKENS) }];
+}
+
+type FinishPart = Extract<StreamPart, { type: "finish" }>;
 
 async function finish(model: Model, request: StreamRequest): Promise<FinishPart> {
   for await (const part of model.stream(request)) if (part.type === "finish") return part;
   throw new MullError("internal", "The stream ended without a finish part.");
 }
 
-const seconds = (milliseconds: number): number => milliseconds / 1000;
-
-/** Peak resident memory of a process in bytes (Linux only). */
-function peakBytes(pid: number | undefined): number | undefined {
-  try {
-    const kilobytes = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
-    return kilobytes === undefined ? undefined : Number(kilobytes) * 1024;
-  } catch {
-    return undefined;
-  }
-}
-
-interface Facts {
-  loadMs: number;
-  rss: number | undefined;
-  fileBytes: number;
-  threads: number;
-  precision: string | undefined;
-}
-
-function print(name: string, facts: Facts, ours: Rounds, theirs: Rounds): void {
-  const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(0)} MB`;
-  console.log(`${name}, ${facts.threads} threads, medians of ${ours.decode.length} rounds\n`);
-  console.log(`load             ${facts.loadMs.toFixed(0)} ms`);
-  console.log(`files            ${megabytes(facts.fileBytes)}`);
-  if (facts.rss !== undefined) {
-    console.log(
-      `peak memory      ${megabytes(facts.rss)}  (files + ${megabytes(facts.rss - facts.fileBytes)})`,
-    );
-  }
-  const row = (title: string, own: number[], peer: number[], unit: string): void => {
-    if (own.length === 0) return;
-    const ratio =
-      peer.length === 0
-        ? ""
-        : `   peer ${median(peer).toFixed(1)} ${unit}   ratio ${(median(own) / median(peer)).toFixed(3)}`;
-    console.log(`${title.padEnd(17)}${median(own).toFixed(1)} ${unit}${ratio}`);
+function print(info: ModelInfo, ours: Rounds, theirs: Rounds): void {
+  console.log(`${info.name}, ${info.threads} thread(s), medians\n`);
+  const row = (title: string, figure: keyof Rounds, unit: string, scale = 1): void => {
+    const [own, peer] = [median(ours[figure]) * scale, median(theirs[figure]) * scale];
+    if (Number.isNaN(own)) return;
+    const comparison = Number.isNaN(peer)
+      ? ""
+      : `   llama.cpp ${peer.toFixed(1)}   ratio ${(own / peer).toFixed(3)}`;
+    console.log(`${`${title} (${unit})`.padEnd(28)}${own.toFixed(1).padStart(10)}${comparison}`);
   };
-  row(`encode ${facts.precision ?? ""}`, ours.encodeMs, theirs.encodeMs, "ms");
-  row("prefill", ours.prefill, theirs.prefill, "tokens/s");
-  row("decode", ours.decode, theirs.decode, "tokens/s");
+  row("load", "loadMs", "ms");
+  row(`encode, ${info.encoder?.precision ?? ""}`, "encodeMs", "ms");
+  row("prefill", "prefill", "tokens/s");
+  row("decode", "decode", "tokens/s");
+  row("peak memory", "peakBytes", "MB", 1e-6);
+  console.log(`${"files (MB)".padEnd(28)}${(info.fileBytes / 1e6).toFixed(1).padStart(10)}`);
 }
 
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
+function median(values: readonly (number | undefined)[]): number {
+  const sorted = values.filter((value) => value !== undefined).sort((a, b) => a - b);
   return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }
 

@@ -1,48 +1,69 @@
-/** Fixed-point weights of a one-dimensional resampling: output i is the sum of `count[i]` inputs from `first[i]` on. */
+/**
+ * Fixed-point weights of a one-dimensional resampling of a line that is of one colour, except for a picture on it:
+ * output i is the sum of `count[i]` pixels of the picture from `first[i]` on, each times its weight, plus the colour
+ * times `outside[i]`. Weights are in units of 2^-22; those of one output add up to about 2^22.
+ */
 export interface ResampleFilter {
   first: Int32Array; // (outputs) int32
   count: Int32Array; // (outputs) int32
-  /** Weights of output i start at i * stride. In units of 2^-22; those of one output add up to about 2^22. */
-  weights: Int32Array; // (outputs, stride) int32
-  stride: number;
+  /** Where in `weights` those of output i start. */
+  start: Int32Array; // (outputs) int32
+  weights: Int32Array; // int32
+  /** Sum of the weights of pixels that are not in the picture. */
+  outside: Int32Array; // (outputs) int32
+}
+
+/** Where on a line the picture lies, in pixels. */
+export interface Span {
+  start: number;
+  length: number;
 }
 
 /** Bits behind the binary point of a weight. */
 export const WEIGHT_BITS = 22;
 
 /**
- * Weights of Pillow's antialiased bicubic filter. When a picture shrinks, the cubic is stretched to cover all the
+ * Weights of Pillow's antialiased bicubic filter for `inputs` pixels that become `outputs`. When a picture shrinks, the cubic is stretched to cover all the
  * pixels that fall into one, so that none is skipped.
  *
  * Pillow, src/libImaging/Resample.c: precompute_coeffs and normalize_coeffs_8bpc.
  */
-export function bicubicFilter(inputs: number, outputs: number): ResampleFilter {
+export function bicubicFilter(inputs: number, outputs: number, picture: Span): ResampleFilter {
   const scale = inputs / outputs;
   const stretch = Math.max(scale, 1);
   const support = 2 * stretch;
   const stride = Math.ceil(support) * 2 + 1;
-  const first = new Int32Array(outputs);
-  const count = new Int32Array(outputs);
-  const weights = new Int32Array(outputs * stride);
+  const filter: ResampleFilter = {
+    first: new Int32Array(outputs),
+    count: new Int32Array(outputs),
+    start: new Int32Array(outputs),
+    weights: new Int32Array(outputs * stride),
+    outside: new Int32Array(outputs),
+  };
   const exact = new Float64Array(stride);
   for (let output = 0; output < outputs; output++) {
     const centre = (output + 0.5) * scale;
-    const start = Math.max(0, Math.trunc(centre - support + 0.5));
-    const end = Math.min(inputs, Math.trunc(centre + support + 0.5));
+    const from = Math.max(0, Math.trunc(centre - support + 0.5));
+    const to = Math.min(inputs, Math.trunc(centre + support + 0.5));
     let sum = 0;
-    for (let input = start; input < end; input++) {
+    for (let input = from; input < to; input++) {
       const weight = cubic((input - centre + 0.5) / stretch);
-      exact[input - start] = weight;
+      exact[input - from] = weight;
       sum += weight;
     }
-    for (let index = 0; index < end - start; index++) {
-      const weight = ((exact[index] as number) / sum) * 2 ** WEIGHT_BITS;
-      weights[output * stride + index] = Math.trunc(weight + (weight < 0 ? -0.5 : 0.5));
+    const inside = Math.min(to, Math.max(from, picture.start));
+    const insideEnd = Math.max(inside, Math.min(to, picture.start + picture.length));
+    for (let input = from; input < to; input++) {
+      const real = ((exact[input - from] as number) / sum) * 2 ** WEIGHT_BITS;
+      const weight = Math.trunc(real + (real < 0 ? -0.5 : 0.5));
+      if (input >= inside && input < insideEnd) filter.weights[output * stride + input - inside] = weight;
+      else filter.outside[output] = (filter.outside[output] as number) + weight;
     }
-    first[output] = start;
-    count[output] = end - start;
+    filter.first[output] = inside - picture.start;
+    filter.count[output] = insideEnd - inside;
+    filter.start[output] = output * stride;
   }
-  return { first, count, weights, stride };
+  return filter;
 }
 
 /** Keys' cubic convolution kernel with a = -0.5. */

@@ -25,20 +25,21 @@ describe("preprocessForLlava", () => {
     expect(tile?.[32]).toBeCloseTo((0.2 - 0.40821073) / 0.27577711, 5);
   });
 
-  test("pads with the mean colour, cut to whole levels, then scales", () => {
-    const { steps, tiles } = preprocessForLlava(plain(8, 2, [255, 255, 255]), config);
+  test("pads, then scales", () => {
+    const { steps, tiles } = preprocessForLlava(plain(16, 2, [255, 255, 255]), config);
     expect(steps).toEqual([
-      { action: "padded", width: 8, height: 8, colour: [122, 116, 104] },
+      { action: "padded", width: 16, height: 16, colour: [122, 116, 104] },
       { action: "resized", width: 4, height: 4, filter: "bicubic, antialiased" },
     ]);
     const [tile] = tiles;
-    expect(tile?.[0]).toBeCloseTo((122 / 255 - 0.48145466) / 0.26862954, 5);
-    expect(tile?.[5]).toBeGreaterThan(tile?.[0] ?? Infinity);
+    expect(tile?.[8]).toBeGreaterThan(tile?.[0] ?? Infinity);
   });
 
-  test("pads without scaling when the longer side fits", () => {
-    const { steps } = preprocessForLlava(plain(3, 4, [9, 9, 9]), config);
+  test("pads with the mean colour, cut to whole levels, without scaling when the longer side fits", () => {
+    const { steps, tiles } = preprocessForLlava(plain(2, 4, [9, 9, 9]), config);
     expect(steps.map(({ action }) => action)).toEqual(["padded"]);
+    expect(tiles[0]?.[0]).toBeCloseTo((122 / 255 - 0.48145466) / 0.26862954, 5);
+    expect(tiles[0]?.[1]).toBeCloseTo((9 / 255 - 0.48145466) / 0.26862954, 5);
   });
 
   test("scales without padding when the picture is square", () => {

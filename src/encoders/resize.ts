@@ -22,35 +22,49 @@ export interface Canvas {
  */
 export function resizeBicubic(canvas: Canvas, width: number, height: number): Uint8Array {
   const narrowed = resizeColumns(canvas, width); // (picture rows, width, 3) uint8
-  if (canvas.height === height && canvas.top === 0) return narrowed;
+  if (canvas.height === height && canvas.image.height === height) return narrowed;
   return resizeRows(canvas, narrowed, width, height); // (height, width, 3) uint8
 }
 
 /** All rows of the picture, each with the canvas left and right of it. */
 function resizeColumns(canvas: Canvas, width: number): Uint8Array {
-  const { image, left } = canvas;
-  const filter = canvas.width === width ? undefined : bicubicFilter(canvas.width, width);
-  const row = plainRow(canvas.colour, canvas.width); // (canvas.width, 3) uint8
+  const { image, colour, left } = canvas;
+  if (canvas.width === width) return widenRows(canvas);
+  const filter = bicubicFilter(canvas.width, width, { start: left, length: image.width });
   const result = new Uint8Array(image.height * width * 3);
   for (let y = 0; y < image.height; y++) {
-    row.set(image.data.subarray(y * image.width * 3, (y + 1) * image.width * 3), left * 3);
-    if (filter === undefined) result.set(row, y * width * 3);
-    else resampleRow(filter, row, result.subarray(y * width * 3, (y + 1) * width * 3));
+    const row = image.data.subarray(y * image.width * 3, (y + 1) * image.width * 3);
+    resampleRow(filter, row, colour, result.subarray(y * width * 3, (y + 1) * width * 3));
   }
   return result;
 }
 
-function resampleRow(filter: ResampleFilter, row: Uint8Array, result: Uint8Array): void {
-  const { first, count, weights, stride } = filter;
+function widenRows({ image, colour, left, width }: Canvas): Uint8Array {
+  const row = plainRow(colour, width);
+  const result = new Uint8Array(image.height * width * 3);
+  for (let y = 0; y < image.height; y++) {
+    row.set(image.data.subarray(y * image.width * 3, (y + 1) * image.width * 3), left * 3);
+    result.set(row, y * width * 3);
+  }
+  return result;
+}
+
+function resampleRow(
+  { first, count, start, weights, outside }: ResampleFilter,
+  row: Uint8Array,
+  colour: readonly [number, number, number],
+  result: Uint8Array,
+): void {
   for (let x = 0; x < first.length; x++) {
-    const start = x * stride;
-    const end = start + (count[x] as number);
+    const begin = start[x] as number;
+    const end = begin + (count[x] as number);
+    const weightOutside = outside[x] as number;
     let input = (first[x] as number) * 3;
-    let red = HALF;
-    let green = HALF;
-    let blue = HALF;
+    let red = HALF + colour[0] * weightOutside;
+    let green = HALF + colour[1] * weightOutside;
+    let blue = HALF + colour[2] * weightOutside;
     // Sums stay below 2^31, and saying so with `| 0` keeps the loop in integers.
-    for (let index = start; index < end; index++) {
+    for (let index = begin; index < end; index++) {
       const weight = weights[index] as number;
       red = (red + Math.imul(row[input] as number, weight)) | 0;
       green = (green + Math.imul(row[input + 1] as number, weight)) | 0;
@@ -64,20 +78,20 @@ function resampleRow(filter: ResampleFilter, row: Uint8Array, result: Uint8Array
 }
 
 function resizeRows(canvas: Canvas, narrowed: Uint8Array, width: number, height: number): Uint8Array {
-  const { first, count, weights, stride } = bicubicFilter(canvas.height, height);
+  const span = { start: canvas.top, length: canvas.image.height };
+  const { first, count, start, weights, outside } = bicubicFilter(canvas.height, height, span);
   const rowBytes = width * 3;
-  const background = plainRow(canvas.colour, width);
   const result = new Uint8Array(height * rowBytes);
   const sums = new Int32Array(rowBytes);
   for (let y = 0; y < height; y++) {
-    sums.fill(HALF);
+    for (let byte = 0; byte < rowBytes; byte++) {
+      sums[byte] = HALF + canvas.colour[(byte % 3) as 0 | 1 | 2] * (outside[y] as number);
+    }
     for (let index = 0; index < (count[y] as number); index++) {
-      const weight = weights[y * stride + index] as number;
-      const imageRow = (first[y] as number) + index - canvas.top;
-      const inside = imageRow >= 0 && imageRow < canvas.image.height;
-      const row = inside ? narrowed.subarray(imageRow * rowBytes, (imageRow + 1) * rowBytes) : background;
+      const weight = weights[(start[y] as number) + index] as number;
+      const row = ((first[y] as number) + index) * rowBytes;
       for (let byte = 0; byte < rowBytes; byte++) {
-        sums[byte] = (sums[byte] as number) + Math.imul(row[byte] as number, weight);
+        sums[byte] = (sums[byte] as number) + Math.imul(narrowed[row + byte] as number, weight);
       }
     }
     for (let byte = 0; byte < rowBytes; byte++) result[y * rowBytes + byte] = toByte(sums[byte] as number);
