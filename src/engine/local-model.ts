@@ -68,7 +68,10 @@ export async function loadLocalModel(
   const encoder =
     projectorFile === undefined
       ? undefined
-      : await openImageEncoder(projectorFile, backend, { precision: options.encoderPrecision });
+      : await openImageEncoder(projectorFile, backend, {
+          precision: options.encoderPrecision,
+          onProgress: (completed) => onProgress(completed, fileBytes),
+        });
   const encoderBytes = projectorFile?.fileBytes ?? 0;
   const text = new TextModel(libraries, llama, backend.ggml, {
     path: textFile.path,

@@ -2,8 +2,8 @@ import { AbortFlag } from "../native/abort-flag.ts";
 import type { Ggml } from "../native/ggml.ts";
 import type { Libraries } from "../native/libraries.ts";
 import type { Llama, LlamaContext, LlamaMemory, LlamaModel, LlamaVocab } from "../native/llama.ts";
-import type { Bytes, Pointer } from "../native/pointer.ts";
 import { MullError } from "../spec/errors.ts";
+import { BATCH_LENGTH, type BatchInput, NativeBatch } from "./native-batch.ts";
 
 export interface TextModelOptions {
   path: string;
@@ -19,8 +19,6 @@ export interface TextModelOptions {
   onProgress: (fraction: number) => void;
 }
 
-/** Tokens (or rows) per call into native code: also the longest wait of a cancelled prefill on a GPU. */
-const BATCH_LENGTH = 256;
 /** `enum llama_load_mode` */
 const LOAD_MODE = { read: 0, memoryMap: 1 };
 const DEFAULT_CONTEXT_LENGTH = 4096;
@@ -144,7 +142,7 @@ export class TextModel {
     total: number,
     position: number,
     step: AppendStep,
-    fill: (start: number, count: number) => Pick<Batch, "token" | "embd">,
+    fill: (start: number, count: number) => BatchInput,
   ): Promise<void> {
     const interrupt = (): void => this.#abort.set(true);
     this.#abort.set(false);
@@ -178,64 +176,6 @@ export class TextModel {
 export interface AppendStep {
   signal: AbortSignal;
   progress?: (count: number) => void;
-}
-
-type Batch = Parameters<Llama["decode"]>[1];
-
-/** The arrays that a batch points to: native memory, because the call goes on while JavaScript runs. */
-class NativeBatch {
-  readonly #koffi: Libraries["koffi"];
-  readonly #token: NativeArray; // (BATCH_LENGTH) int32
-  readonly #embd: NativeArray; // (BATCH_LENGTH, embeddingLength) float32
-  readonly #pos: NativeArray; // (BATCH_LENGTH) int32
-  readonly #logits: NativeArray; // (BATCH_LENGTH) int8
-
-  constructor(koffi: Libraries["koffi"], embeddingLength: number) {
-    this.#koffi = koffi;
-    const allocate = (bytes: number): NativeArray => {
-      const address = koffi.alloc("uint8", bytes) as Pointer<"bytes">;
-      return { address, memory: koffi.view(address, bytes) };
-    };
-    this.#token = allocate(BATCH_LENGTH * 4);
-    this.#embd = allocate(BATCH_LENGTH * embeddingLength * 4);
-    this.#pos = allocate(BATCH_LENGTH * 4);
-    this.#logits = allocate(BATCH_LENGTH);
-  }
-
-  setTokens(tokens: readonly number[]): Pick<Batch, "token" | "embd"> {
-    new Int32Array(this.#token.memory).set(tokens);
-    return { token: this.#token.address, embd: null };
-  }
-
-  setRows(rows: Float32Array): Pick<Batch, "token" | "embd"> {
-    new Float32Array(this.#embd.memory).set(rows);
-    return { token: null, embd: this.#embd.address };
-  }
-
-  finish(input: Pick<Batch, "token" | "embd">, count: number, position: number, last: boolean): Batch {
-    const positions = new Int32Array(this.#pos.memory);
-    for (let index = 0; index < count; index++) positions[index] = position + index;
-    // Only the row after which a token is chosen needs logits.
-    const outputs = new Int8Array(this.#logits.memory).fill(0);
-    if (last) outputs[count - 1] = 1;
-    return {
-      n_tokens: count,
-      ...input,
-      pos: this.#pos.address,
-      n_seq_id: null,
-      seq_id: null,
-      logits: this.#logits.address,
-    };
-  }
-
-  close(): void {
-    for (const array of [this.#token, this.#embd, this.#pos, this.#logits]) this.#koffi.free(array.address);
-  }
-}
-
-interface NativeArray {
-  address: Pointer<"bytes"> & Bytes;
-  memory: ArrayBuffer;
 }
 
 function loadModel({ koffi, variant }: Libraries, llama: Llama, options: TextModelOptions): LlamaModel {
