@@ -10,7 +10,7 @@ import { validateTextModel } from "../gguf/validate-text-model.ts";
 import { Backend } from "../native/backend.ts";
 import { loadLibraries } from "../native/libraries.ts";
 import { declareLlama } from "../native/llama.ts";
-import { checkStructLayout } from "../native/llama-structs.ts";
+import { checkLlamaLayout } from "../native/llama-layout.ts";
 import { MullError } from "../spec/errors.ts";
 import type { ModelInfo } from "../spec/model.ts";
 import { physicalCores } from "./physical-cores.ts";
@@ -61,7 +61,7 @@ export async function loadLocalModel(
 
   const libraries = loadLibraries({ device: options.device, logs: "stderr" });
   const llama = declareLlama(libraries);
-  checkStructLayout(llama);
+  checkLlamaLayout(llama);
   llama.backendInit();
   const threads = options.threads ?? (fileBytes < ONE_THREAD_BYTES ? 1 : physicalCores());
   const backend = new Backend(libraries, { device: options.device, threads });

@@ -1,7 +1,5 @@
 import type { TypeObject } from "koffi";
-import { MullError } from "../spec/errors.ts";
 import type { Koffi } from "./koffi.ts";
-import type { Llama } from "./llama.ts";
 
 /** The by-value structs of llama.h at the pinned build; field order is the ABI. */
 export interface StructTypes {
@@ -81,48 +79,4 @@ export function declareStructTypes(koffi: Koffi): StructTypes {
       logits: pointer,
     }),
   };
-}
-
-/**
- * Fields whose defaults are known and that sit before, between and after everything that could have moved.
- * A library of another version shifts at least one of them.
- */
-const KNOWN_DEFAULTS: { modelParams: Record<string, unknown>; contextParams: Record<string, unknown> } = {
-  modelParams: { n_gpu_layers: -1, split_mode: 1, main_gpu: 0, vocab_only: false, use_extra_bufts: true },
-  contextParams: {
-    n_ctx: 512,
-    n_batch: 2048,
-    n_ubatch: 512,
-    n_seq_max: 1,
-    rope_scaling_type: -1,
-    pooling_type: -1,
-    yarn_ext_factor: -1,
-    type_k: 1,
-    type_v: 1,
-    offload_kqv: true,
-    no_perf: true,
-    n_samplers: 0,
-  },
-};
-
-/**
- * The layout self-check: struct defaults must come back as the values the pinned build documents.
- * @throws MullError `engine_unavailable` when the library found is of another version.
- */
-export function checkStructLayout(llama: Llama): void {
-  const found = { modelParams: llama.modelDefaultParams(), contextParams: llama.contextDefaultParams() };
-  for (const [struct, defaults] of Object.entries(KNOWN_DEFAULTS)) {
-    for (const [field, expected] of Object.entries(defaults)) {
-      const value = (found[struct as keyof typeof found] as unknown as Record<string, unknown>)[field];
-      const same = typeof value === "bigint" ? Number(value) === expected : value === expected;
-      if (same) continue;
-      throw new MullError(
-        "engine_unavailable",
-        `The llama library found has another memory layout: ${struct}.${field} is ${String(value)}, not ${String(expected)}.`,
-        {
-          hint: "Reinstall mull's dependencies with `npm ci`: the engine works with one exact version of them.",
-        },
-      );
-    }
-  }
 }

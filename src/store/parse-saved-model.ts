@@ -1,6 +1,16 @@
 import { MullError } from "../spec/errors.ts";
 import type { Message, Part } from "../spec/message.ts";
-import type { SavedModel } from "./saved-model.ts";
+import type { GenerationOptions, LoadOptions } from "../spec/options.ts";
+
+/** A model with everything a session added to it: system message, parameters, and what was said. */
+export interface SavedModel {
+  /** A name, or absolute paths. */
+  load: LoadOptions;
+  system?: string;
+  generation: GenerationOptions;
+  /** Pictures are absolute paths: the files stay where they are. */
+  messages: readonly Message[];
+}
 
 type Json = Record<string, unknown>;
 type Check = (value: unknown) => boolean;

@@ -5,17 +5,9 @@ import { join } from "node:path";
 import { MullError } from "../spec/errors.ts";
 import type { Message } from "../spec/message.ts";
 import type { GenerationOptions, LoadOptions } from "../spec/options.ts";
-import { parseSavedModel } from "./parse-saved-model.ts";
+import { type SavedModel, parseSavedModel } from "./parse-saved-model.ts";
 
-/** A model with everything a session added to it: system message, parameters, and what was said. */
-export interface SavedModel {
-  /** A name, or absolute paths. */
-  load: LoadOptions;
-  system?: string;
-  generation: GenerationOptions;
-  /** Pictures are absolute paths: the files stay where they are. */
-  messages: readonly Message[];
-}
+export type { SavedModel };
 
 /** Letters, digits, `.`, `_`, `-`, and one tag: safe as a file name on every system. */
 const NAME = /^[a-z0-9][a-z0-9._-]{0,99}(:[a-z0-9._-]{1,100})?$/i;

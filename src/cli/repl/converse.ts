@@ -11,7 +11,8 @@ import type { History } from "./history.ts";
 import type { LineReader } from "./line-reader.ts";
 import { type Entry, Multiline } from "./multiline.ts";
 import type { Session } from "./session.ts";
-import { isSlashCommand, type Preferences, runSlashCommand } from "./slash-commands.ts";
+import { isSlashCommand, runSlashCommand } from "./slash-commands.ts";
+import type { Preferences } from "./slash-context.ts";
 
 export interface Conversation {
   session: Session;

@@ -2,7 +2,7 @@ import { MullError } from "../../spec/errors.ts";
 import { PARAMETERS, parseParameter } from "../options/parameters.ts";
 import { safeName } from "../terminal/safe-text.ts";
 import { PARAMETERS_HELP, SET_HELP } from "./help-text.ts";
-import type { SlashContext } from "./slash-commands.ts";
+import type { SlashContext } from "./slash-context.ts";
 
 /** `/set …` */
 export async function set(rest: string, context: SlashContext): Promise<void> {

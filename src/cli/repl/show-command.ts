@@ -4,7 +4,7 @@ import { formatBytes, formatParameters, plural } from "../terminal/format-quanti
 import { safeName, safeText } from "../terminal/safe-text.ts";
 import { SHOW_HELP } from "./help-text.ts";
 import type { Session } from "./session.ts";
-import type { SlashContext } from "./slash-commands.ts";
+import type { SlashContext } from "./slash-context.ts";
 
 /** `/show …` */
 export async function show(rest: string, { session, view, signal, say }: SlashContext): Promise<void> {

@@ -1,29 +1,11 @@
 import { MullError } from "../../spec/errors.ts";
 import { listSavedModels } from "../../store/saved-model.ts";
 import { chooseModel, DEFAULT_MODEL } from "../ask/model-reference.ts";
-import type { AnswerView } from "../terminal/answer-view.ts";
 import { safeName } from "../terminal/safe-text.ts";
 import { HELP, PICTURE_HELP, SET_HELP, SHORTCUTS_HELP, SHOW_HELP } from "./help-text.ts";
-import type { History } from "./history.ts";
-import type { Session } from "./session.ts";
 import { set } from "./set-command.ts";
 import { show } from "./show-command.ts";
-
-/** What the user can switch in a session, besides the model's own settings. */
-export interface Preferences {
-  verbose: boolean;
-  wordWrap: boolean;
-}
-
-export interface SlashContext {
-  session: Session;
-  history: History;
-  preferences: Preferences;
-  env: NodeJS.ProcessEnv;
-  view: AnswerView;
-  signal: AbortSignal;
-  say: (text: string) => void;
-}
+import type { SlashContext } from "./slash-context.ts";
 
 type SlashCommand = (rest: string, context: SlashContext) => Promise<"stay" | "leave">;
 
