@@ -300,14 +300,18 @@ async function writeVariant({ name, shape = {}, keys = {}, tensors }: Variant): 
 
 describe("the encoder against float64", () => {
   for (const variant of variants) {
-    test(variant.name, async () => {
+    test(`of ${variant.name}`, async () => {
       const gguf = await writeVariant(variant);
       const encoder = await openImageEncoder(gguf, backend, { precision: "f32" });
       const { tile, rows } = await encode(encoder);
       const shape = { ...TINY_PROJECTOR, ...variant.shape };
       const { activation, blocks, postNorm } = shape;
       const expected = encodeInFloat64(await readWeights(gguf), tile, {
-        ...{ shape, activation, blocks, postNorm, projectorGelu: "gelu_erf" },
+        shape,
+        activation,
+        blocks,
+        postNorm,
+        projectorGelu: "gelu_erf",
         ...variant.reference,
       });
       expect(rows).toHaveLength(expected.length * shape.textEmbedding);
@@ -335,7 +339,11 @@ describe("the encoder against float64", () => {
         expect(encoder.precision).toBe(precision);
         const { tile, rows } = await encode(encoder);
         const expected = encodeInFloat64(await readWeights(gguf), tile, {
-          ...{ shape, activation: "quick_gelu", blocks: 4, postNorm: false, projectorGelu: "gelu_erf" },
+          shape,
+          activation: "quick_gelu",
+          blocks: 4,
+          postNorm: false,
+          projectorGelu: "gelu_erf",
         });
         const cosine = smallestCosine(expected, rows);
         expect(cosine).toBeGreaterThanOrEqual(least);

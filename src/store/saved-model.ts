@@ -3,8 +3,6 @@ import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promise
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { MullError } from "../spec/errors.ts";
-import type { Message } from "../spec/message.ts";
-import type { GenerationOptions, LoadOptions } from "../spec/options.ts";
 import { type SavedModel, parseSavedModel } from "./parse-saved-model.ts";
 
 export type { SavedModel };
