@@ -9,7 +9,7 @@ import { prepare, root } from "./prepare.js";
 
 prepare();
 const question = "What's in this image?";
-const pictures = ["examples/smile.png", "examples/wide.jpg"];
+const pictures = ["examples/smile.png", "examples/sideways.jpg"];
 const lines = [];
 for (const picture of pictures) {
   const args = ["run", "pico", "--receipt", question, picture];

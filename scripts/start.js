@@ -5,10 +5,10 @@ import { prepare, root } from "./prepare.js";
 
 prepare();
 const own = process.argv.slice(2);
-const question = own.length > 0 ? own : ["What's in this image?", join(root, "examples", "smile.png")];
-const command = join(root, "dist", "cli", "main.js");
+const question = own.length > 0 ? own : ["What's in this image?", "examples/smile.png"];
 // npm changes the folder; the caller's relative paths are meant from where the caller stands.
-const cwd = process.env.INIT_CWD ?? process.cwd();
+const cwd = own.length > 0 ? (process.env.INIT_CWD ?? root) : root;
+const command = join(root, "dist", "cli", "main.js");
 const { status, signal } = spawnSync(process.execPath, [command, "run", "pico", "--receipt", ...question], {
   cwd,
   stdio: "inherit",

@@ -44,7 +44,8 @@ export class EngineProcess {
     this.#child = new ChildProcess({
       entry: "engine/child.js",
       // One thread of libuv calls native code: with more, each would get its own team of workers (DESIGN 2).
-      env: { UV_THREADPOOL_SIZE: "1" },
+      // On a failed assertion ggml would attach a debugger to print a backtrace; it shall only die.
+      env: { UV_THREADPOOL_SIZE: "1", GGML_NO_BACKTRACE: "1" },
       onMessage: (reply) => {
         if (reply.type === "load-progress") onProgress(reply.completed, reply.total);
         else if (reply.type === "loaded") settle.resolve(reply);
