@@ -27,11 +27,15 @@ export async function llamaBench(
   binary: string,
   options: { model: string; threads: number; prompt: number; generate: number },
 ): Promise<TextFigures> {
-  const { stdout } = await measure(binary, [
-    ...["-m", options.model, "-t", String(options.threads)],
-    ...["-p", String(options.prompt), "-n", String(options.generate)],
-    ...["-r", "1", "-ngl", "0", "-o", "json"],
-  ]);
+  const { stdout } = await measure(binary, {
+    "-m": options.model,
+    "-t": options.threads,
+    "-p": options.prompt,
+    "-n": options.generate,
+    "-r": 1,
+    "-ngl": 0,
+    "-o": "json",
+  });
   const tests = JSON.parse(stdout) as { n_prompt: number; n_gen: number; avg_ts: number }[];
   const rate = (kind: "n_prompt" | "n_gen"): number =>
     tests.find((test) => test[kind] > 0)?.avg_ts ?? Number.NaN;
@@ -50,11 +54,20 @@ export async function mtmdPicture(
   try {
     const picture = join(folder, "picture.png");
     writeFileSync(picture, options.picture);
-    const { stdout, stderr, peakBytes } = await measure(binary, [
-      ...["-m", options.model, "--mmproj", options.projector, "--image", picture],
-      ...["-t", String(options.threads), "-c", String(options.contextLength), "-ngl", "0"],
-      ...["-p", "What is this?", "-n", "1", "--temp", "0", "--chat-template", "vicuna", "-lv", "4"],
-    ]);
+    const { stdout, stderr, peakBytes } = await measure(binary, {
+      "-m": options.model,
+      "--mmproj": options.projector,
+      "--image": picture,
+      "-t": options.threads,
+      "-c": options.contextLength,
+      "-ngl": 0,
+      "-p": "What is this?",
+      "-n": 1,
+      "--temp": 0,
+      "--chat-template": "vicuna",
+      // Level 4 prints how long a picture took.
+      "-lv": 4,
+    });
     const output = stdout + stderr;
     const encode = /(?:slice|image) encoded in (\d+) ms|encoding done in (\d+) ms/.exec(output);
     if (encode === null) throw new Error(`${binary} reported no encode time: ${output.slice(-800)}`);
@@ -76,9 +89,11 @@ interface Measured {
 }
 
 /** Runs a command to its end and watches its memory. */
-function measure(binary: string, args: readonly string[]): Promise<Measured> {
+function measure(binary: string, flags: Record<string, string | number>): Promise<Measured> {
   return new Promise((resolve, reject) => {
-    const child = spawn(binary, args, { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(binary, Object.entries(flags).flat().map(String), {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     const measured: Measured = { stdout: "", stderr: "", peakBytes: undefined };
     child.stdout.setEncoding("utf8").on("data", (text: string) => (measured.stdout += text));
     child.stderr.setEncoding("utf8").on("data", (text: string) => (measured.stderr += text));
