@@ -131,6 +131,17 @@ describe("an answer", () => {
     expect(answer.length).toBeGreaterThan(0);
   });
 
+  it("begins with the model's BOS, also when a picture comes first", async () => {
+    const plain = await load({ ...files, template: "plain" });
+    try {
+      const only = { role: "user" as const, content: [{ type: "image" as const, image: picture() }] };
+      const { finish } = await collect({ messages: [only], maxTokens: 2 }, plain);
+      expect(finish.usage.inputTokens).toMatchObject({ image: 16, text: 1 });
+    } finally {
+      await plain.close();
+    }
+  });
+
   it("can be previewed as a receipt without inference", async () => {
     const receipt = await model.inspect(picture(), { name: "mine.png" });
     expect(receipt).toMatchObject({ name: "mine.png", tokens: 16, seen: { width: 32, height: 32 } });

@@ -56,14 +56,16 @@ export async function* generate(
 
 function layOut(model: LocalModel, pieces: readonly PromptPiece[], images: readonly RgbImage[]): Layout {
   const layout: Layout = { units: [], pictures: [], textTokens: 0, imageTokens: 0 };
+  const append = (tokens: readonly number[]): void => {
+    layout.units.push(...tokens);
+    layout.pictures.push(...tokens.map(() => undefined));
+    layout.textTokens += tokens.length;
+  };
+  // A prompt that begins with a picture still begins with the model's BOS.
+  if (pieces[0]?.type === "image") append(model.text.tokenize("", true));
   for (const [place, piece] of pieces.entries()) {
     if (piece.type === "text") {
-      const tokens = model.text.tokenize(piece.text, place === 0);
-      for (const token of tokens) {
-        layout.units.push(token);
-        layout.pictures.push(undefined);
-      }
-      layout.textTokens += tokens.length;
+      append(model.text.tokenize(piece.text, place === 0));
       continue;
     }
     if (model.encoder === undefined) {
