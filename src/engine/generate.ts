@@ -57,8 +57,10 @@ export async function* generate(
 function layOut(model: LocalModel, pieces: readonly PromptPiece[], images: readonly RgbImage[]): Layout {
   const layout: Layout = { units: [], pictures: [], textTokens: 0, imageTokens: 0 };
   const append = (tokens: readonly number[]): void => {
-    layout.units.push(...tokens);
-    layout.pictures.push(...tokens.map(() => undefined));
+    for (const token of tokens) {
+      layout.units.push(token);
+      layout.pictures.push(undefined);
+    }
     layout.textTokens += tokens.length;
   };
   // A prompt that begins with a picture still begins with the model's BOS.
