@@ -86,11 +86,13 @@ function loadPackage(found: LibraryPackage, logs: "none" | "stderr"): Libraries 
 }
 
 /**
- * Gives ggml a log callback that does nothing. It is one of ggml's own functions that only returns a constant:
+ * Gives ggml and llama a log callback that does nothing. It is one of ggml's own functions that only returns a constant:
  * log lines come from foreign threads, and a callback into JavaScript from there would crash the process.
  */
-function silenceLogs({ base }: Libraries): void {
-  base.func("ggml_log_set", "void", ["void*", "void*"])(base.symbol("ggml_tensor_overhead"), null);
+function silenceLogs({ base, llama }: Libraries): void {
+  const nothing = base.symbol("ggml_tensor_overhead");
+  base.func("ggml_log_set", "void", ["void*", "void*"])(nothing, null);
+  llama.func("llama_log_set", "void", ["void*", "void*"])(nothing, null);
 }
 
 function unavailable(packageName: string, failure: unknown): MullError {

@@ -13,11 +13,14 @@ const hasTmux = spawnSync("tmux", ["-V"]).status === 0;
 if (!hasTmux) console.warn("skipped: the REPL on a real terminal (tmux is not installed)");
 
 const folder = temporaryFolder();
-const session = `mull-test-${process.pid}`;
+/** Each test has a tmux server of its own: an old one may still be leaving when the next is asked for. */
+let server = "";
+let servers = 0;
 const tmux = (...args: string[]): string =>
-  execFileSync("tmux", ["-L", session, ...args], { encoding: "utf8" });
+  execFileSync("tmux", ["-L", server, ...args], { encoding: "utf8" });
 
 function start(...args: string[]): void {
+  server = `mull-test-${process.pid}-${servers++}`;
   const command = [process.execPath, main, "run", ...args].map((word) => `'${word}'`).join(" ");
   // The shell stays behind, so that the exit code of the command can be read from the screen.
   const shell = `cd '${folder.path}'; XDG_STATE_HOME='${folder.path}' ${command}; echo "exit code $?"; sleep 60`;
@@ -41,7 +44,7 @@ beforeAll(() => {
   writeFileSync(join(folder.path, "broken.png"), "not a picture");
 });
 afterEach(() => {
-  spawnSync("tmux", ["-L", session, "kill-server"]);
+  spawnSync("tmux", ["-L", server, "kill-server"]);
 });
 
 describe.skipIf(!hasTmux)("the REPL", () => {
