@@ -64,6 +64,8 @@ export const BAKLLAVA_PROJECTOR: ProjectorShape = {
   heads: 16,
   textEmbedding: 4096,
   classToken: true,
+  // As today's converters write it: without the key llama.cpp leaves a block out, and a comparison would be unfair.
+  featureLayer: 23,
   type: "f16",
 };
 
