@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { testPicture } from "../bench/test-picture.ts";
 import { type Model, type StreamPart, type StreamRequest, load } from "../src/index.ts";
 import { temporaryFolder, tinyPair } from "./support/tiny-models.ts";
+import { isAlive } from "./support/is-alive.ts";
 
 const folder = temporaryFolder();
 let files: { model: string; projector: string };
@@ -254,15 +255,6 @@ describe("a crash of the engine", () => {
     await expect(short.ask("still there?")).rejects.toMatchObject({ code: "closed" });
   });
 });
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 describe("loading", () => {
   it("reports progress in bytes", async () => {

@@ -5,6 +5,7 @@ import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { MediaDecoder, type TimedDecode } from "./media-process.ts";
 import { resolveMedia } from "./resolve-media.ts";
+import { isAlive } from "../../test/support/is-alive.ts";
 
 let decoder: MediaDecoder;
 beforeAll(() => {
@@ -108,12 +109,3 @@ describe("MediaDecoder", () => {
     while (isAlive(pid!)) await new Promise((resolve) => setTimeout(resolve, 5));
   });
 });
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}

@@ -10,7 +10,7 @@ import {
   type GgmlBackend,
   declareGgmlBackend,
 } from "./ggml-backend.ts";
-import { type GgmlCpu, type ThreadpoolPointer, declareGgmlCpu } from "./ggml-cpu.ts";
+import { type GgmlCpu, declareGgmlCpu } from "./ggml-cpu.ts";
 import { type GgmlQuantize, declareGgmlQuantize } from "./ggml-quantize.ts";
 import { checkGgmlLayout } from "./layout-check.ts";
 import type { Libraries } from "./libraries.ts";
@@ -26,8 +26,6 @@ export interface BackendOptions {
   device: "cpu" | "auto";
   /** Most threads of a computation on the CPU. */
   threads: number;
-  /** Threads that are kept between computations, of that number. Default: they are started for each one. */
-  threadpool?: ThreadpoolPointer;
 }
 
 /**
@@ -68,7 +66,6 @@ export class Backend {
     this.#threads = options.threads;
     this.#cpu = isCpu ? declareGgmlCpu(libraries, this.api, device) : undefined;
     this.#cpu?.setAbortCallback(pointer, this.#abortFlag.callback, this.#abortFlag.data);
-    if (options.threadpool !== undefined) this.#cpu?.setThreadpool(pointer, options.threadpool);
   }
 
   /** Whether the device can compute this result. The CPU can compute all that ggml has. */

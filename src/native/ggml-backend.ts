@@ -17,7 +17,6 @@ export const BUFFER_USAGE = { weights: 1 } as const;
 export interface GgmlBackend {
   deviceByType(type: number): DevicePointer | null;
   deviceName(device: DevicePointer): string;
-  deviceDescription(device: DevicePointer): string;
   deviceRegistry(device: DevicePointer): RegistryPointer;
   deviceInit(device: DevicePointer, parameters: null): BackendPointer | null;
   deviceSupportsOp(device: DevicePointer, op: TensorPointer): boolean;
@@ -25,8 +24,6 @@ export interface GgmlBackend {
   registryGetProcAddress(registry: RegistryPointer, name: string): bigint | null;
   free(backend: BackendPointer): void;
   defaultBufferType(backend: BackendPointer): BufferTypePointer;
-  bufferTypeName(type: BufferTypePointer): string;
-  bufferTypeAllocBuffer(type: BufferTypePointer, bytes: number): BufferPointer | null;
   bufferFree(buffer: BufferPointer): void;
   bufferGetSize(buffer: BufferPointer): number;
   bufferSetUsage(buffer: BufferPointer, usage: number): void;
@@ -44,15 +41,12 @@ export function declareGgmlBackend({ base, ggml }: Libraries): GgmlBackend {
   return {
     deviceByType: ggml.func("ggml_backend_dev_by_type", pointer, ["int"]),
     deviceName: base.func("ggml_backend_dev_name", "str", [pointer]),
-    deviceDescription: base.func("ggml_backend_dev_description", "str", [pointer]),
     deviceRegistry: base.func("ggml_backend_dev_backend_reg", pointer, [pointer]),
     deviceInit: base.func("ggml_backend_dev_init", pointer, [pointer, "str"]),
     deviceSupportsOp: base.func("ggml_backend_dev_supports_op", "bool", [pointer, pointer]),
     registryGetProcAddress: base.func("ggml_backend_reg_get_proc_address", pointer, [pointer, "str"]),
     free: base.func("ggml_backend_free", "void", [pointer]),
     defaultBufferType: base.func("ggml_backend_get_default_buffer_type", pointer, [pointer]),
-    bufferTypeName: base.func("ggml_backend_buft_name", "str", [pointer]),
-    bufferTypeAllocBuffer: base.func("ggml_backend_buft_alloc_buffer", pointer, [pointer, "size_t"]),
     bufferFree: base.func("ggml_backend_buffer_free", "void", [pointer]),
     bufferGetSize: base.func("ggml_backend_buffer_get_size", "size_t", [pointer]),
     bufferSetUsage: base.func("ggml_backend_buffer_set_usage", "void", [pointer, "int"]),

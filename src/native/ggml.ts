@@ -59,7 +59,6 @@ export interface Ggml {
   geluErf: Unary;
   silu: Unary;
   cont: Unary;
-  cast(context: ContextPointer, a: TensorPointer, type: number): TensorPointer;
   reshape4d(
     context: ContextPointer,
     a: TensorPointer,
@@ -165,7 +164,6 @@ export function declareGgml({ koffi, base }: Libraries): Ggml {
     geluErf: unary("gelu_erf"),
     silu: unary("silu"),
     cont: unary("cont"),
-    cast: declare("cast", pointer, [pointer, pointer, "int"]),
     reshape4d: declare("reshape_4d", pointer, [pointer, pointer, ...four("int64")]),
     view4d: declare("view_4d", pointer, [pointer, pointer, ...four("int64"), ...four("size_t")]),
     permute: declare("permute", pointer, [pointer, pointer, ...four("int")]),

@@ -1,4 +1,3 @@
-import type { ThreadpoolPointer } from "./ggml-cpu.ts";
 import type { Libraries } from "./libraries.ts";
 import { type StructTypes, declareStructTypes } from "./llama-structs.ts";
 import type { Bytes, Pointer } from "./pointer.ts";
@@ -65,7 +64,6 @@ export interface Llama {
   vocabIsEog(vocab: LlamaVocab, token: number): boolean;
   /** -1: the model has none. */
   vocabBos(vocab: LlamaVocab): number;
-  vocabEos(vocab: LlamaVocab): number;
   /** Tokens written to `tokens`, or minus the number that would have been. */
   tokenize(
     vocab: LlamaVocab,
@@ -92,7 +90,6 @@ export interface Llama {
   decode(context: LlamaContext, batch: LlamaBatch): Promise<number>;
   /** (n_vocab) float32 of the i-th output row; -1 is the last. Valid until the next decode. */
   getLogitsIth(context: LlamaContext, index: number): Pointer<"bytes"> | null;
-  attachThreadpool(context: LlamaContext, generate: ThreadpoolPointer, batch: ThreadpoolPointer): void;
 }
 
 /** Declares the functions of llama.h on the loaded library. */
@@ -121,7 +118,6 @@ export function declareLlama({ koffi, llama }: Libraries): Llama {
     vocabNTokens: declare("vocab_n_tokens", "int32", [pointer]),
     vocabIsEog: declare("vocab_is_eog", "bool", [pointer, "int32"]),
     vocabBos: declare("vocab_bos", "int32", [pointer]),
-    vocabEos: declare("vocab_eos", "int32", [pointer]),
     tokenize: declare("tokenize", "int32", [pointer, pointer, "int32", pointer, "int32", "bool", "bool"]),
     tokenToPiece: declare("token_to_piece", "int32", [pointer, "int32", pointer, "int32", "int32", "bool"]),
     memoryClear: declare("memory_clear", "void", [pointer, "bool"]),
@@ -133,6 +129,5 @@ export function declareLlama({ koffi, llama }: Libraries): Llama {
         );
       }),
     getLogitsIth: declare("get_logits_ith", pointer, [pointer, "int32"]),
-    attachThreadpool: declare("attach_threadpool", "void", [pointer, pointer, pointer]),
   };
 }
