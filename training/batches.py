@@ -48,7 +48,7 @@ class Row:
         self.spans.append((family, len(self.ids), len(self.ids) + len(self.t.encode(' ' + answer)) + 1))
         begin = len(self.ids)
         end = self.add(self.t.encode(' ' + answer) + [EOS], at, segment, 1)
-        if family.startswith(('yesno', 'absent', 'position')): self.answer[begin] = 2  # 'Yes', 'No', 'There' or 'The': this token decides, and weighs more
+        if family.startswith(('yesno', 'absent', 'position', 'where')): self.answer[begin] = 2  # 'Yes', 'No', 'There' or 'The': this token decides, and weighs more
         return end
 
 

@@ -1,6 +1,6 @@
 """Checkpoint -> pico.gguf (llama) + pico-mmproj.gguf (clip, LLaVA's mlp projector), F16; and back, for the evaluation.
 
-python3 export.py RUN FOLDER
+python3 export.py RUN FOLDER [--average]
 """
 import json, os, sys
 import numpy as np
@@ -92,7 +92,7 @@ def load(folder):
     tm, t = gguf.read(f'{folder}/pico.gguf')
     vision = dict(width=vm['clip.vision.embedding_length'], blocks=vm['clip.vision.block_count'], heads=vm['clip.vision.attention.head_count'], hidden=vm['clip.vision.feed_forward_length'])
     text = dict(width=tm['llama.embedding_length'], blocks=tm['llama.block_count'], heads=tm['llama.attention.head_count'], hidden=tm['llama.feed_forward_length'], context=tm['llama.context_length'])
-    f = lambda d, n: torch.from_numpy(d[n].astype(np.float32))
+    f = lambda d, n: torch.from_numpy(np.array(d[n], np.float32))
     w = {'vision.patch': f(v, 'v.patch_embd.weight').flatten(1), 'vision.patch_bias': f(v, 'v.patch_embd.bias'), 'vision.position': f(v, 'v.position_embd.weight'), 'embedding': f(t, 'token_embd.weight'), 'norm': f(t, 'output_norm.weight')}
     for i in range(vision['blocks']):
         s, d = f'vision.blocks.{i}.', f'v.blk.{i}.'
@@ -115,7 +115,7 @@ def load(folder):
 if __name__ == '__main__':
     run, folder = sys.argv[1:3]
     saved = torch.load(f'{run}/checkpoint.pt', map_location='cpu')
-    weights = saved['average' if '--current' not in sys.argv else 'model']
+    weights = saved['average' if '--average' in sys.argv else 'model']
     os.makedirs(folder, exist_ok=True)
     export(weights, saved['config'], json.load(open(f'{run}/tokenizer.json')), folder)
     model, _ = load(folder)  # reads back what was written

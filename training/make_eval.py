@@ -2,6 +2,8 @@
 
 Its generators start from EVAL_SEED, training's from TRAIN_SEED (see batches.generator): no seed is shared. Half of the words to read
 are from the tenth of all letter strings that training never draws (vocabulary.held_out); these have "unseen": true.
+The files in eval/ are the set: they were made once, before training; scenes.py and questions.py have changed since, so that running this
+again would give other pictures.
 """
 import collections, json, os, sys
 from batches import EVAL_SEED, generator

@@ -126,6 +126,8 @@ def pairs(scene, rng):
         if placed:
             o = pick(placed)
             out['position'] = pick(WHERE).format(n=o['name']), f"The {o['name']} is {at(POSITIONS[cell(o, scene)])} of the image."
+            o = pick(placed)  # often another one: finding the right thing among several is the slowest skill to learn
+            out['where'] = pick(WHERE).format(n=o['name']), f"The {o['name']} is {at(POSITIONS[cell(o, scene)])} of the image."
         placed = [o for o in objects if cell(o, scene) is not None]
         if len(placed) == len(objects):
             taken = {}
@@ -151,38 +153,39 @@ def pairs(scene, rng):
             n = negative(scene, rng)
             out['count'] = pick(COUNT).format(n=plural(n)), f'There are no {plural(n)} in the image.'
         # yes or no: decided first, so that both are equally frequent within every kind of question
-        yes, r = rng.random() < .5, rng.random()
-        coloured = [o for o in unique if o['colour']]
-        placed = [o for o in unique if cell(o, scene) is not None]
-        if r < .2 and coloured:
-            o = pick(coloured)
-            asked = o['colour'] if yes else pick([x for x in COLOURS if x != o['colour']])
-            out['yesno-colour'] = pick(['Is the {n} {x}?', 'Is the {n} {x} in color?', 'Does the {n} look {x}?', 'Is the color of the {n} {x}?']).format(n=o['name'], x=asked), \
-                f"Yes, the {o['name']} is {o['colour']}." if yes else f"No, the {o['name']} is {o['colour']}."
-        elif r < .36 and len(counts) == 1:
-            asked = total if yes else pick([x for x in range(1, 7) if x != total and abs(x - total) < 3])
-            n = objects[0]['name']
-            have = f'there is one {n}' if total == 1 else f'there are {NUMBERS[total]} {plural(n)}'
-            q = pick(['Are there {x} {n}?', 'Do you see {x} {n}?', 'Are there exactly {x} {n} in the image?']) if asked > 1 else pick(['Is there only one {n}?', 'Is there just one {n}?', 'Is there exactly one {n}?'])
-            out['yesno-count'] = q.format(x=NUMBERS[asked], n=n if asked == 1 else plural(n)), ('Yes, ' if yes else 'No, ') + have + '.'
-        elif r < .5 and placed:
-            o = pick(placed)
-            p = cell(o, scene)
-            asked = p if yes else pick([i for i in range(9) if i != p])
-            out['yesno-position'] = pick(['Is the {n} {p}?', 'Is the {n} {p} of the image?']).format(n=o['name'], p=at(POSITIONS[asked])), ('Yes' if yes else 'No') + f", the {o['name']} is {at(POSITIONS[p])}."
-        else:
-            if yes:
-                o = pick(objects)
-                n = full_name(o) if rng.random() < .3 else o['name']
-                real = [x for x in objects if n in (full_name(x), x['name'])]
-                out['yesno'] = pick(EXISTS).format(a=article(n)), f'Yes, there is {article(n)} in the image.' if len(real) == 1 else f'Yes, there are {NUMBERS[len(real)]} {plural(n)} in the image.'
+        for _ in range(2):
+            yes, r = rng.random() < .5, rng.random()
+            coloured = [o for o in unique if o['colour']]
+            placed = [o for o in unique if cell(o, scene) is not None]
+            if r < .27 and coloured:
+                o = pick(coloured)
+                asked = o['colour'] if yes else pick([x for x in COLOURS if x != o['colour']])
+                out['yesno-colour'] = pick(['Is the {n} {x}?', 'Is the {n} {x} in color?', 'Does the {n} look {x}?', 'Is the color of the {n} {x}?']).format(n=o['name'], x=asked), \
+                    f"Yes, the {o['name']} is {o['colour']}." if yes else f"No, the {o['name']} is {o['colour']}."
+            elif r < .42 and len(counts) == 1:
+                asked = total if yes else pick([x for x in range(1, 7) if x != total and abs(x - total) < 3])
+                n = objects[0]['name']
+                have = f'there is one {n}' if total == 1 else f'there are {NUMBERS[total]} {plural(n)}'
+                q = pick(['Are there {x} {n}?', 'Do you see {x} {n}?', 'Are there exactly {x} {n} in the image?']) if asked > 1 else pick(['Is there only one {n}?', 'Is there just one {n}?', 'Is there exactly one {n}?'])
+                out['yesno-count'] = q.format(x=NUMBERS[asked], n=n if asked == 1 else plural(n)), ('Yes, ' if yes else 'No, ') + have + '.'
+            elif r < .6 and placed:
+                o = pick(placed)
+                p = cell(o, scene)
+                asked = p if yes else pick([i for i in range(9) if i != p])
+                out['yesno-position'] = pick(['Is the {n} {p}?', 'Is the {n} {p} of the image?']).format(n=o['name'], p=at(POSITIONS[asked])), ('Yes' if yes else 'No') + f", the {o['name']} is {at(POSITIONS[p])}."
             else:
-                shapes = [o for o in objects if o['type'] == 'shape']
-                if shapes and rng.random() < .3:  # right shape, wrong colour
-                    o = pick(shapes)
-                    n = pick([x for x in COLOURS if all(full_name(y) != f"{x} {o['name']}" for y in objects)]) + ' ' + o['name']
-                else: n = negative(scene, rng)
-                out['yesno'] = pick(EXISTS).format(a=article(n)), f'No, there is no {n} in the image.'
+                if yes:
+                    o = pick(objects)
+                    n = full_name(o) if rng.random() < .3 else o['name']
+                    real = [x for x in objects if n in (full_name(x), x['name'])]
+                    out['yesno'] = pick(EXISTS).format(a=article(n)), f'Yes, there is {article(n)} in the image.' if len(real) == 1 else f'Yes, there are {NUMBERS[len(real)]} {plural(n)} in the image.'
+                else:
+                    shapes = [o for o in objects if o['type'] == 'shape']
+                    if shapes and rng.random() < .3:  # right shape, wrong colour
+                        o = pick(shapes)
+                        n = pick([x for x in COLOURS if all(full_name(y) != f"{x} {o['name']}" for y in objects)]) + ' ' + o['name']
+                    else: n = negative(scene, rng)
+                    out['yesno'] = pick(EXISTS).format(a=article(n)), f'No, there is no {n} in the image.'
         if rng.random() < .07: out['read'] = pick(READ), 'There is no text in the image.'
         if rng.random() < .05: out['yesno-text'] = pick(HAS_TEXT), 'No, there is no text in the image.'
         if rng.random() < .12:
@@ -209,8 +212,8 @@ def pairs(scene, rng):
     return out
 
 
-WEIGHT = {'caption': 1.1, 'describe': .3, 'background': .2, 'name': 1., 'shape': .8, 'colour': .9, 'size': .2, 'kind': .4, 'position': 2., 'at': 1.8, 'count': 1.8,
-          'yesno': 2.2, 'yesno-colour': 2., 'yesno-count': 1.4, 'yesno-position': 2., 'yesno-text': .7, 'read': 2.6, 'letters': .6, 'letter': .7, 'absent': 1.5}
+WEIGHT = {'caption': 1.1, 'describe': .3, 'background': .2, 'name': 1., 'shape': .8, 'colour': .9, 'size': .2, 'kind': .4, 'position': 3.5, 'where': 3.5, 'at': 2., 'count': 1.7,
+          'yesno': 2.2, 'yesno-colour': 2.4, 'yesno-count': 1.4, 'yesno-position': 3.5, 'yesno-text': .7, 'read': 2.6, 'letters': .6, 'letter': .7, 'absent': 1.5}
 
 
 def careless(question, rng):

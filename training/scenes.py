@@ -6,7 +6,7 @@ Lengths of objects are in pixels of the canvas; x, y is the centre of an object.
 import math
 from vocabulary import *
 
-KINDS = {'emoji': .36, 'shape': .10, 'same': .19, 'different': .19, 'word': .16}  # share of each kind of picture
+KINDS = {'emoji': .24, 'shape': .07, 'same': .16, 'different': .26, 'word': .27}  # share of each kind of picture
 
 OFTEN = [i for i, (_, n, _) in enumerate(EMOJI) if n in SMILING]  # the faces everybody tries first
 

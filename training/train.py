@@ -86,7 +86,7 @@ def main():
     ap.add_argument('--more', type=int, default=2, help='pictures for the vision transformer alone, per row of stage 2')
     ap.add_argument('--turns', type=int, default=5)
     ap.add_argument('--lr', type=float, default=2e-3)
-    ap.add_argument('--decay', type=float, default=.25, help='last share of stage 2 in which the learning rate falls')
+    ap.add_argument('--decay', type=float, default=.38, help='last share of stage 2 in which the learning rate falls')
     ap.add_argument('--mix', help='JSON file: kind of picture -> share')
     ap.add_argument('--threads', type=int, default=2)
     args = ap.parse_args()
