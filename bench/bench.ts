@@ -11,7 +11,7 @@ const USAGE = `Measures a model: load time, encode, prefill and decode rates, pe
 LLAMA_BENCH and LLAMA_MTMD_CLI may name llama.cpp's llama-bench and llama-mtmd-cli: they are then run in turn with
 mull, round by round, and the ratios of the medians are printed.`;
 
-const PROMPT_TOKENS = 512;
+const PROMPT_TOKENS = 128;
 
 /** One figure per round; undefined figures are left out. */
 type Rounds = Record<"loadMs" | "encodeMs" | "prefill" | "decode" | "peakBytes", (number | undefined)[]>;
