@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { type Model, type ModelInfo, MullError, type StreamPart, type StreamRequest, load } from "mull";
 import { llamaBench, mtmdPicture, peakBytes } from "./peers.ts";
@@ -12,6 +13,7 @@ LLAMA_BENCH and LLAMA_MTMD_CLI may name llama.cpp's llama-bench and llama-mtmd-c
 mull, round by round, and the ratios of the medians are printed.`;
 
 const PROMPT_TOKENS = 128;
+const SETTLE_MS = 3000;
 
 /** One figure per round; undefined figures are left out. */
 type Rounds = Record<"loadMs" | "encodeMs" | "prefill" | "decode" | "peakBytes", (number | undefined)[]>;
@@ -42,7 +44,10 @@ async function main(): Promise<void> {
   ours.loadMs.push(performance.now() - started);
   try {
     for (let round = 0; round < rounds; round++) {
+      // A peer that just ended gives gigabytes back to the system, which slows the next seconds down.
+      await sleep(SETTLE_MS);
       await measureOurs(model, round, Number(values.tokens), ours);
+      await sleep(SETTLE_MS);
       await measurePeers(model.info, round, Number(values.tokens), theirs);
     }
     ours.peakBytes.push(peakBytes(model.enginePid));

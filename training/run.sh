@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes pico: run.sh [MINUTES]. Stops and resumes at any time (kill it, start it again); MINUTES is the whole training time.
-# PICO_RUN (default /tmp/pico/run) holds checkpoints and logs; the result goes to models/pico.
+# PICO_RUN (default: pico/run in the temporary folder) holds checkpoints and logs; the result goes to models/pico.
 set -e
 cd "$(dirname "$0")"
 minutes=${1:-120}
