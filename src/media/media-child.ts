@@ -2,13 +2,14 @@
  * Entry of the media process. It parses hostile bytes with native code, so it is expendable: it keeps no state
  * between pictures, has no secrets in its environment, and ends when its parent does.
  */
+import { KERNEL_LIMITS_MEMORY } from "../process/memory-limit.ts";
 import { MullError } from "../spec/errors.ts";
 import { decodeImage } from "./decode-image.ts";
 import { loadSharp, type OpenPicture } from "./load-sharp.ts";
 import { MEMORY_EXIT_CODE, type MediaReply, type MediaRequest } from "./protocol.ts";
 
 /** Where the kernel does not enforce the memory limit, the process looks at itself this often, in milliseconds. */
-const WATCH_INTERVAL_MS = 50;
+const WATCH_INTERVAL_MS = 20;
 
 // Ahead of the first request, which reports the error if there is one.
 const sharp = new Promise<OpenPicture>((resolve) => resolve(loadSharp()));
@@ -18,10 +19,9 @@ process.on("disconnect", () => process.exit(0));
 process.on("message", (request: MediaRequest) => void answer(request));
 
 async function answer({ id, item, limits }: MediaRequest): Promise<void> {
-  const watch =
-    process.platform === "linux"
-      ? undefined
-      : setInterval(watchMemory, WATCH_INTERVAL_MS, limits.memoryBytes);
+  const watch = KERNEL_LIMITS_MEMORY
+    ? undefined
+    : setInterval(watchMemory, WATCH_INTERVAL_MS, limits.memoryBytes);
   try {
     reply({ type: "decoded", id, ...(await decodeImage(await sharp, item, limits)) });
   } catch (error) {

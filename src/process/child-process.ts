@@ -1,6 +1,7 @@
 import { type ChildProcess as NodeChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { processEntry } from "./entry.ts";
+import { KERNEL_LIMITS_MEMORY } from "./memory-limit.ts";
 
 export interface ChildProcessOptions<Reply> {
   /** Entry relative to `src/`, with its `.js` ending. */
@@ -8,7 +9,7 @@ export interface ChildProcessOptions<Reply> {
   env?: Record<string, string>;
   /**
    * Most writable memory the child may take, in bytes; beyond it allocations fail and the child dies.
-   * Enforced by the kernel (RLIMIT_DATA) on Linux; elsewhere the child must watch itself.
+   * Enforced by the kernel where it can (`KERNEL_LIMITS_MEMORY`); elsewhere the child must watch itself.
    */
   memoryLimitBytes?: number;
   onMessage: (message: Reply) => void;
@@ -40,7 +41,7 @@ export class ChildProcess<Request extends object, Reply> {
     const environment = Object.fromEntries(
       Object.entries(process.env).filter(([name]) => !SECRET.test(name) && name !== "NODE_OPTIONS"),
     );
-    const limited = options.memoryLimitBytes !== undefined && process.platform === "linux";
+    const limited = options.memoryLimitBytes !== undefined && KERNEL_LIMITS_MEMORY;
     const kilobytes = Math.ceil((options.memoryLimitBytes ?? 0) / 1024);
     this.#child = fork(fileURLToPath(processEntry(options.entry)), [], {
       // The shell sets the limit and replaces itself with Node, so pid and IPC channel are the child's own.
