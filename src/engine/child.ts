@@ -2,6 +2,7 @@ import { MullError, type SerializedError } from "../spec/errors.ts";
 import { generate } from "./generate.ts";
 import { type LocalModel, loadLocalModel } from "./local-model.ts";
 import type { EngineLoadOptions, EngineReply, EngineRequest } from "./protocol.ts";
+import { textOnlyError } from "./text-only-error.ts";
 
 /**
  * Entry of the engine process: one model, all native code. It speaks `protocol.ts` with its parent and ends with it.
@@ -72,8 +73,7 @@ async function answer(
     return;
   }
   const { encoder } = loaded;
-  if (encoder === undefined)
-    throw new MullError("unsupported_modality", `${loaded.info.name} reads text only.`);
+  if (encoder === undefined) throw textOnlyError(loaded.info.name);
   const { width, height } = message.image;
   const { seen, steps } = encoder.preprocess(message.image);
   const tokens = encoder.countTokens(width, height);

@@ -8,6 +8,7 @@ import type { EngineTimings, EnginePart, GenerateRequest } from "./protocol.ts";
 import { Sampler } from "./sampler.ts";
 import type { ImageUnit, SequenceUnit } from "./sequence.ts";
 import { TextAssembler } from "./text-assembler.ts";
+import { textOnlyError } from "./text-only-error.ts";
 
 /** The prompt as units, and for each picture unit the number of the picture. */
 interface Layout {
@@ -71,13 +72,7 @@ function layOut(model: LocalModel, pieces: readonly PromptPiece[], images: reado
       continue;
     }
     if (model.encoder === undefined) {
-      throw new MullError(
-        "unsupported_modality",
-        `${model.info.name} reads text only; it cannot see a picture.`,
-        {
-          hint: "Give its projector file with --projector, or use a model that sees, such as pico.",
-        },
-      );
+      throw textOnlyError(model.info.name);
     }
     const image = images[piece.index];
     if (image === undefined) throw new MullError("internal", `The prompt names picture ${piece.index}.`);

@@ -10,6 +10,7 @@ import { DecodedImages } from "./decoded-images.ts";
 import { EngineProcess, type LoadedEngine } from "./engine-process.ts";
 import { checkGenerationOptions } from "./options.ts";
 import type { EngineLoadOptions } from "./protocol.ts";
+import { textOnlyError } from "./text-only-error.ts";
 
 type OnProgress = (completedBytes: number, totalBytes: number) => void;
 
@@ -75,7 +76,7 @@ export class ModelHandle implements Model {
     const loadMs = performance.now() - started;
 
     const { chat, sources } = numberImages(messages);
-    if (sources.length > 0 && !this.info.input.includes("image")) throw this.#textOnly();
+    if (sources.length > 0 && !this.info.input.includes("image")) throw textOnlyError(this.info.name);
     const decodeStarted = performance.now();
     const images: DecodedPicture[] = [];
     for (const [index, { image, name }] of sources.entries()) {
@@ -120,7 +121,7 @@ export class ModelHandle implements Model {
     options: { name?: string; signal?: AbortSignal } = {},
   ): Promise<MediaReceipt> {
     const engine = await this.#liveEngine();
-    if (!this.info.input.includes("image")) throw this.#textOnly();
+    if (!this.info.input.includes("image")) throw textOnlyError(this.info.name);
     const item = await resolveMedia(media, { index: 0, ...optional(options) });
     const decoded = await this.#decoded.get(item, options.signal);
     const { cached: _, ...seen } = await engine.inspect(decoded.image, options.signal);
@@ -143,16 +144,6 @@ export class ModelHandle implements Model {
     if (!this.#engine.alive) this.#engine = new EngineProcess(this.#options, () => {});
     await this.ready();
     return this.#engine;
-  }
-
-  #textOnly(): MullError {
-    return new MullError(
-      "unsupported_modality",
-      `${this.info.name} reads text only; it cannot see a picture.`,
-      {
-        hint: "Give its projector file with --projector, or use a model that sees, such as pico.",
-      },
-    );
   }
 }
 
