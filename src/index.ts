@@ -1,8 +1,20 @@
 /** One runtime for multi-modal language models: the public API. */
 export { load } from "./engine/load.ts";
 export { ERROR_TABLE, MullError, type ErrorCode, type SerializedError } from "./spec/errors.ts";
-export type { ImagePart, MediaSource, Message, Part, TextPart } from "./spec/message.ts";
-export type { AskOptions, Model, ModelInfo, StreamRequest } from "./spec/model.ts";
+export type { ImageDetail, ImagePart, MediaSource, Message, Part, TextPart } from "./spec/message.ts";
+export type {
+  AskOptions,
+  Capability,
+  EmbedInput,
+  EmbedOptions,
+  Embeddings,
+  EngineStats,
+  InspectOptions,
+  Model,
+  ModelInfo,
+  StreamRequest,
+} from "./spec/model.ts";
 export type { EncoderPrecision, GenerationOptions, LoadOptions } from "./spec/options.ts";
 export type { MediaReceipt, MediaStep } from "./spec/receipt.ts";
-export type { FinishReason, ProgressPart, StreamPart, Timings, Usage } from "./spec/stream.ts";
+export type { FinishReason, ProgressPart, StreamPart, Timings, TokenLogprob, Usage } from "./spec/stream.ts";
+export type { JsonSchema, Tool, ToolCall, ToolChoice } from "./spec/tool.ts";

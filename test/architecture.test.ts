@@ -9,11 +9,11 @@ const source = fileURLToPath(new URL("../src", import.meta.url));
 const TIERS: readonly (readonly string[])[] = [
   ["spec"],
   ["process"],
-  ["media", "chat", "gguf", "providers"],
+  ["media", "chat", "gguf", "cache", "providers"],
   ["native"],
   ["encoders"],
   ["engine", "store", "search"],
-  ["server"],
+  ["server", "ai-sdk"],
   ["cli"],
 ];
 

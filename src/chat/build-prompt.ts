@@ -1,10 +1,10 @@
 import { randomBytes } from "node:crypto";
 import { MullError } from "../spec/errors.ts";
+import type { Message } from "../spec/message.ts";
 import type { TemplateMessage } from "./render-template.ts";
 
 /** A message whose pictures are known by number only: what the engine process gets. */
-export interface ChatMessage {
-  role: "system" | "user" | "assistant";
+export interface ChatMessage extends Omit<Message, "content"> {
   parts: readonly ({ type: "text"; text: string } | { type: "image"; index: number })[];
 }
 

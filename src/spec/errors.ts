@@ -31,6 +31,23 @@ export const ERROR_TABLE = {
   engine_crashed: { exitCode: 70, httpStatus: 500, retryable: true },
   /** The model, its context or an encoder did not get the memory it needs. */
   out_of_memory: { exitCode: 6, httpStatus: 503, retryable: true },
+  /** The server wants an API key, or does not know this one. */
+  unauthorized: { exitCode: 5, httpStatus: 401, retryable: false },
+  /** A Host or Origin that this server does not answer, or something it is not allowed to do. */
+  forbidden: { exitCode: 5, httpStatus: 403, retryable: false },
+  /** The server has no such route, or not with this method. */
+  not_found: { exitCode: 1, httpStatus: 404, retryable: false },
+  method_not_allowed: { exitCode: 1, httpStatus: 405, retryable: false },
+  /** The body of a request is over the limit. */
+  body_too_large: { exitCode: 2, httpStatus: 413, retryable: false },
+  /** One client asks for more at once than it may. `details.retryAfterSeconds` says when to come back. */
+  rate_limited: { exitCode: 1, httpStatus: 429, retryable: true },
+  /** The queue is full. `details.retryAfterSeconds` says when to come back. */
+  server_busy: { exitCode: 1, httpStatus: 503, retryable: true },
+  /** No server answers at that address, or it is none that mull can speak with. */
+  server_unreachable: { exitCode: 5, httpStatus: 502, retryable: true },
+  /** A request ran over its time limit. */
+  timeout: { exitCode: 1, httpStatus: 504, retryable: true },
   /** The caller's AbortSignal fired, or the user pressed Ctrl-C. */
   aborted: { exitCode: 130, httpStatus: 499, retryable: true },
   /** The model was closed while, or before, it was used. */

@@ -1,6 +1,7 @@
 /**
  * What goes in. A conversation is a list of messages; a message is text, or a list of parts in reading order.
  */
+import type { ToolCall } from "./tool.ts";
 
 /**
  * Where the bytes of an attachment come from:
@@ -13,17 +14,32 @@ export interface TextPart {
   text: string;
 }
 
+/** As OpenAI's: `low` is a quarter of the model's rows, `high` all of them, `auto` is `high` unless they do not fit. */
+export type ImageDetail = "auto" | "low" | "high";
+
 export interface ImagePart {
   type: "image";
   image: MediaSource;
   /** What receipts and errors call it. Default: the path, or "image 1", "image 2"… */
   name?: string;
+  /** Default `auto`. */
+  detail?: ImageDetail;
+  /** Most rows of the context that it may take, at least 1. Experimental: fewer rows are made by merging. */
+  maxTokens?: number;
 }
 
 export type Part = TextPart | ImagePart;
 
 export interface Message {
-  role: "system" | "user" | "assistant";
+  /** `tool` is the answer of a tool that the assistant called. */
+  role: "system" | "user" | "assistant" | "tool";
   /** A string is the same as one text part. */
   content: string | readonly Part[];
+  /** Role "assistant": the tools it called in this turn, after its text. */
+  toolCalls?: readonly ToolCall[];
+  /** Role "assistant": what it thought before it answered. Templates decide whether the model sees it again. */
+  reasoning?: string;
+  /** Role "tool": which call this answers, and the tool's name. */
+  toolCallId?: string;
+  toolName?: string;
 }

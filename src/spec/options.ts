@@ -34,6 +34,13 @@ export interface LoadOptions {
   projector?: string;
   /** Context length in tokens. Default: the model's own, at most 4096. */
   contextLength?: number;
+  /**
+   * Requests to work on at the same time; each may fill the whole context. Default 1; "auto": as many as memory
+   * allows, at most 8.
+   */
+  parallel?: number | "auto";
+  /** Keep encoded pictures and KV snapshots of pictures on disk. Default true; MULL_CACHE=off turns it off. */
+  diskCache?: boolean;
   /** Threads of the engine. Default: one per physical core, or a single one for a model below 64 MB. */
   threads?: number;
   /**

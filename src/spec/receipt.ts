@@ -24,6 +24,11 @@ export interface MediaReceipt {
   tokens?: number;
   /** True when its rows, or the KV state over them, were already there and nothing was encoded. */
   cached?: boolean;
+  /**
+   * Where it was found: `context` in the KV cache of this process, `snapshot` in a KV snapshot on disk,
+   * `rows` as encoded rows in memory or on disk.
+   */
+  cachedIn?: "context" | "snapshot" | "rows";
 }
 
 /** One thing that was done to a picture on its way to the model. Sizes in pixels. */
@@ -45,4 +50,6 @@ export type MediaStep =
   /** Pixels were cut away; `width` x `height` is what is left. */
   | { action: "cropped"; width: number; height: number }
   /** The picture was scaled to this size by this filter, such as "bicubic, antialiased". */
-  | { action: "resized"; width: number; height: number; filter: string };
+  | { action: "resized"; width: number; height: number; filter: string }
+  /** Experimental: `of` rows of the encoder were merged into `tokens` by this method, such as "grid average". */
+  | { action: "merged"; tokens: number; of: number; method: string };

@@ -3,7 +3,7 @@ import type { CliContext, InputStream, OutputStream } from "../../src/cli/cli-co
 import { runCli } from "../../src/cli/run-cli.ts";
 import { MullError } from "../../src/spec/errors.ts";
 import type { Message } from "../../src/spec/message.ts";
-import type { Model, ModelInfo, StreamRequest } from "../../src/spec/model.ts";
+import type { EngineStats, Model, ModelInfo, StreamRequest } from "../../src/spec/model.ts";
 import type { LoadOptions } from "../../src/spec/options.ts";
 import type { MediaReceipt } from "../../src/spec/receipt.ts";
 import type { StreamPart } from "../../src/spec/stream.ts";
@@ -113,6 +113,9 @@ export class CliHarness {
       stream: stream.bind(this),
       ask: async () => "",
       inspect: async (_, options) => ({ ...RECEIPT, name: options?.name ?? "image 1" }),
+      embed: async () => ({ vectors: [], usage: { total: 0, text: 0, image: 0 }, receipts: [] }),
+      countTokens: async () => ({ total: 40, text: 4, image: 36 }),
+      stats: async () => STATS,
       close,
       [Symbol.asyncDispose]: close,
     };
@@ -166,6 +169,7 @@ export const FINISH: StreamPart = {
   usage: { inputTokens: { total: 40, text: 4, image: 36, cached: 0 }, outputTokens: 6 },
   timings: {
     loadMs: 100,
+    queueMs: 0,
     decodeMs: 5,
     encodeMs: 20,
     prefillMs: 40,
@@ -191,12 +195,32 @@ export const RECEIPT: MediaReceipt = {
   cached: false,
 };
 
+export const STATS: EngineStats = {
+  running: 0,
+  waiting: 0,
+  parallel: 1,
+  contextCells: 512,
+  usedCells: 0,
+  promptTokens: 0,
+  cachedTokens: 0,
+  generatedTokens: 0,
+  encodedImages: 0,
+  cachedImages: { context: 0, snapshot: 0, rows: 0 },
+  encodeSeconds: 0,
+  prefillSeconds: 0,
+  generateSeconds: 0,
+  residentBytes: 0,
+};
+
 export const INFO: ModelInfo = {
   name: "pico",
   architecture: "llama",
   parameters: 12_300_000,
   quantization: "F16",
   contextLength: 512,
+  trainedContextLength: 512,
+  parallel: 1,
+  capabilities: ["completion", "vision"],
   embeddingLength: 256,
   input: ["text", "image"],
   output: ["text"],

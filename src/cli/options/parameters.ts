@@ -1,5 +1,5 @@
 import { MullError } from "../../spec/errors.ts";
-import type { GenerationOptions, LoadOptions } from "../../spec/options.ts";
+import type { GenerationOptions } from "../../spec/options.ts";
 
 type NumberKeys<T> = { [K in keyof T]-?: number extends T[K] ? K : never }[keyof T];
 
@@ -8,7 +8,7 @@ export interface Parameter {
   /** The name that Ollama users know. */
   name: string;
   /** Where the number goes; `contextLength` and `threads` need the model to be loaded again. */
-  key: Exclude<NumberKeys<GenerationOptions>, undefined> | Exclude<NumberKeys<LoadOptions>, undefined>;
+  key: Exclude<NumberKeys<GenerationOptions>, undefined> | "contextLength" | "threads";
   integer: boolean;
   accepts: (value: number) => boolean;
   /** The accepted values in words, for help and errors. */

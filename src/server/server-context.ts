@@ -1,0 +1,33 @@
+import type { Logger } from "./logger.ts";
+import type { MediaStore } from "./media-store.ts";
+import type { Metrics } from "./metrics.ts";
+import type { ModelPool } from "./model-pool.ts";
+import type { Admission } from "./admission.ts";
+import type { ServerOptions } from "./server-options.ts";
+
+/** What every route works with. One per server. */
+export interface ServerContext {
+  options: ServerOptions;
+  models: ModelPool;
+  admission: Admission;
+  media: MediaStore;
+  metrics: Metrics;
+  log: Logger;
+}
+
+/** Variables of a Hono request context, set by the middleware in front of all routes. */
+export interface RequestVariables {
+  requestId: string;
+  /**
+   * Whom the request is for: SHA-256 of the API key, or the peer's address without one. Scheduling is fair between
+   * clients; caches, pictures and digests of one are never seen by another key.
+   */
+  client: string;
+  /** Fires when the client goes away, the request runs over its time, or the server is told to end. */
+  signal: AbortSignal;
+}
+
+/** The environment of every Hono app and middleware of the server. */
+export interface ServerEnvironment {
+  Variables: RequestVariables;
+}
