@@ -1,0 +1,53 @@
+import type { ErrorCode, MullError } from "../../spec/errors.ts";
+
+/** Body of every failure of Anthropic's API; also the `data:` of an `error` event in a stream. */
+export interface AnthropicErrorBody {
+  type: "error";
+  error: { type: string; message: string };
+}
+
+const TYPES: Record<ErrorCode, string> = {
+  invalid_argument: "invalid_request_error",
+  model_not_found: "not_found_error",
+  invalid_model: "invalid_request_error",
+  media_not_found: "invalid_request_error",
+  unsupported_media: "invalid_request_error",
+  invalid_media: "invalid_request_error",
+  media_too_large: "invalid_request_error",
+  unsupported_modality: "invalid_request_error",
+  context_overflow: "invalid_request_error",
+  template_failed: "invalid_request_error",
+  engine_unavailable: "api_error",
+  engine_crashed: "api_error",
+  out_of_memory: "overloaded_error",
+  unauthorized: "authentication_error",
+  forbidden: "permission_error",
+  not_found: "not_found_error",
+  method_not_allowed: "invalid_request_error",
+  body_too_large: "request_too_large",
+  rate_limited: "rate_limit_error",
+  server_busy: "overloaded_error",
+  server_unreachable: "api_error",
+  timeout: "timeout_error",
+  aborted: "api_error",
+  closed: "api_error",
+  internal: "api_error",
+};
+
+/** Anthropic has a status of its own for a server that is too busy. */
+const OVERLOADED = 529;
+
+/**
+ * A failure in Anthropic's words. A fault of mull itself keeps its words for the log: they may hold anything.
+ */
+export function anthropicError(error: MullError): { status: number; body: AnthropicErrorBody } {
+  const type = TYPES[error.code];
+  const message =
+    error.code === "internal"
+      ? "The server had an error while it worked on your request."
+      : [error.message, error.hint].filter((text) => text !== undefined).join(" ");
+  return {
+    status: type === "overloaded_error" ? OVERLOADED : error.httpStatus,
+    body: { type: "error", error: { type, message } },
+  };
+}
