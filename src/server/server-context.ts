@@ -1,3 +1,4 @@
+import type { HttpBindings } from "@hono/node-server";
 import type { Logger } from "./logger.ts";
 import type { MediaStore } from "./media-store.ts";
 import type { Metrics } from "./metrics.ts";
@@ -25,9 +26,15 @@ export interface RequestVariables {
   client: string;
   /** Fires when the client goes away, the request runs over its time, or the server is told to end. */
   signal: AbortSignal;
+  /** The body as a JSON value, read once; large ones are parsed off the main thread. Routes call `readBody`. */
+  readJson: () => Promise<unknown>;
+  /** Name of the model that the body names, for the log. `readBody` sets it. */
+  model?: string;
 }
 
 /** The environment of every Hono app and middleware of the server. */
 export interface ServerEnvironment {
+  /** Node's request and response; absent when a test calls `app.request()` without a socket. */
+  Bindings: Partial<HttpBindings>;
   Variables: RequestVariables;
 }
