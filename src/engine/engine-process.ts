@@ -1,15 +1,24 @@
-import type { RgbImage } from "../media/rgb-image.ts";
 import { ChildProcess, type ExitReport } from "../process/child-process.ts";
 import { MullError } from "../spec/errors.ts";
-import type { ModelInfo } from "../spec/model.ts";
+import type { EngineStats, ModelInfo } from "../spec/model.ts";
 import type {
+  EmbedRequest,
+  EmbedResult,
   EncodedImageFacts,
   EngineLoadOptions,
   EnginePart,
   EngineReply,
   EngineRequest,
   GenerateRequest,
+  PromptImage,
+  PromptRequest,
+  PromptTokens,
 } from "./protocol.ts";
+
+/** How long a process may take to write its caches before it is killed. */
+const CLOSE_MS = 3000;
+
+type DistributiveOmit<Type, Key extends PropertyKey> = Type extends unknown ? Omit<Type, Key> : never;
 
 export interface LoadedEngine {
   info: ModelInfo;
@@ -32,6 +41,7 @@ export class EngineProcess {
   readonly #child: ChildProcess<EngineRequest, EngineReply>;
   readonly #waiters = new Map<number, Waiter>();
   readonly #name: string;
+  readonly #exited: Promise<void>;
   #nextId = 1;
   #end: MullError | undefined;
 
@@ -41,6 +51,8 @@ export class EngineProcess {
     this.ready = new Promise((resolve, reject) => (settle = { resolve, reject }));
     // Whoever loads awaits `ready`; a failure nobody awaits yet must not end the program.
     this.ready.catch(() => {});
+    let exited = (): void => {};
+    this.#exited = new Promise((resolve) => (exited = resolve));
     this.#child = new ChildProcess({
       entry: "engine/child.js",
       // One thread of libuv calls native code: with more, each would get its own team of workers (DESIGN 2).
@@ -57,6 +69,7 @@ export class EngineProcess {
         settle.reject(this.#end);
         for (const waiter of this.#waiters.values()) waiter.fail(this.#end);
         this.#waiters.clear();
+        exited();
       },
     });
     this.#child.send({ type: "load", options });
@@ -78,10 +91,9 @@ export class EngineProcess {
       this.#child.send({ type: "generate", id, request });
       while (true) {
         const reply = await queue.next();
-        if (reply.type !== "part") continue;
-        ended = reply.part.type === "finish";
-        yield reply.part;
+        ended = reply.type === "generated";
         if (ended) return;
+        if (reply.type === "part") yield reply.part;
       }
     } finally {
       release();
@@ -89,19 +101,22 @@ export class EngineProcess {
     }
   }
 
+  embed(request: EmbedRequest, signal: AbortSignal | undefined): Promise<EmbedResult> {
+    return this.#ask({ type: "embed", request }, "embedded", signal).then(({ result }) => result);
+  }
+
+  /** Tokens that a prompt takes. */
+  count(request: PromptRequest, signal: AbortSignal | undefined): Promise<PromptTokens> {
+    return this.#ask({ type: "count", request }, "counted", signal).then(({ tokens }) => tokens);
+  }
+
   /** What the encoder would see of a picture. */
-  async inspect(image: RgbImage, signal: AbortSignal | undefined): Promise<EncodedImageFacts> {
-    const { id, queue, release } = this.#open(signal);
-    try {
-      this.#child.send({ type: "inspect", id, image });
-      while (true) {
-        const reply = await queue.next();
-        if (reply.type === "inspected") return reply.seen;
-      }
-    } finally {
-      release();
-      this.#close(id, true);
-    }
+  inspect(image: PromptImage, signal: AbortSignal | undefined): Promise<EncodedImageFacts> {
+    return this.#ask({ type: "inspect", image }, "inspected", signal).then(({ seen }) => seen);
+  }
+
+  stats(): Promise<EngineStats> {
+    return this.#ask({ type: "stats" }, "stats", undefined).then(({ stats }) => stats);
   }
 
   /** Lets the program end although the process lives; requests in flight hold it. */
@@ -109,9 +124,36 @@ export class EngineProcess {
     if (this.#waiters.size === 0) this.#child.unref();
   }
 
-  kill(error: MullError): void {
+  /** Fails requests in flight with `error`, lets the process write what it keeps for the next one, and ends it. */
+  async close(error: MullError): Promise<void> {
     this.#end ??= error;
-    this.#child.kill();
+    for (const waiter of this.#waiters.values()) waiter.fail(error);
+    this.#waiters.clear();
+    this.#child.send({ type: "close" });
+    const timer = setTimeout(() => this.#child.kill(), CLOSE_MS);
+    await this.#exited;
+    clearTimeout(timer);
+  }
+
+  /** One question with one reply. */
+  async #ask<Type extends EngineReply["type"]>(
+    question: DistributiveOmit<Extract<EngineRequest, { id: number }>, "id">,
+    type: Type,
+    signal: AbortSignal | undefined,
+  ): Promise<Extract<EngineReply, { type: Type }>> {
+    const { id, queue, release } = this.#open(signal);
+    let ended = false;
+    try {
+      this.#child.send({ ...question, id });
+      while (true) {
+        const reply = await queue.next();
+        ended = reply.type === type;
+        if (ended) return reply as Extract<EngineReply, { type: Type }>;
+      }
+    } finally {
+      release();
+      this.#close(id, !ended);
+    }
   }
 
   #open(signal: AbortSignal | undefined): { id: number; queue: ReplyQueue; release: () => void } {

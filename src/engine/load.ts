@@ -53,6 +53,8 @@ function engineOptions(options: LoadOptions): EngineLoadOptions {
   return {
     ...files,
     contextLength: wholeNumber("contextLength", options.contextLength, 16, 2 ** 22),
+    parallel: options.parallel === "auto" ? "auto" : (wholeNumber("parallel", options.parallel, 1, 60) ?? 1),
+    diskCache: options.diskCache ?? true,
     threads: wholeNumber("threads", options.threads, 1, 512),
     encoderPrecision: precision,
     template: options.template,

@@ -1,5 +1,11 @@
+import { freemem } from "node:os";
+import { setTimeout } from "node:timers/promises";
+import type { CacheClient } from "../cache/cache-client.ts";
+import { openCache } from "../cache/open-cache.ts";
+import { visibleControlTokens } from "../chat/answer-parser.ts";
+import type { PromptOptions } from "../chat/build-prompt.ts";
 import { BUILTIN_TEMPLATES } from "../chat/builtin-templates.ts";
-import type { TemplateMessage } from "../chat/render-template.ts";
+import { templateFeatures } from "../chat/template-features.ts";
 import { TemplateRenderer } from "../chat/template-renderer.ts";
 import type { ImageEncoder } from "../encoders/image-encoder.ts";
 import { openImageEncoder } from "../encoders/open-image-encoder.ts";
@@ -8,25 +14,36 @@ import { readGguf } from "../gguf/read.ts";
 import { validateProjector } from "../gguf/validate-projector.ts";
 import { validateTextModel } from "../gguf/validate-text-model.ts";
 import { Backend } from "../native/backend.ts";
+import { LIBRARY_VERSION } from "../native/library-package.ts";
 import { loadLibraries } from "../native/libraries.ts";
 import { declareLlama } from "../native/llama.ts";
 import { checkLlamaLayout } from "../native/llama-layout.ts";
 import { MullError } from "../spec/errors.ts";
 import type { ModelInfo } from "../spec/model.ts";
+import { cacheIdentity } from "./cache-identity.ts";
+import { Embedder } from "./embedder.ts";
+import { parallelByMemory } from "./kv-bytes.ts";
 import { physicalCores } from "./physical-cores.ts";
+import { PictureRows } from "./picture-rows.ts";
+import { PrefixSnapshots } from "./prefix-snapshots.ts";
 import type { EngineLoadOptions } from "./protocol.ts";
-import { Sequence } from "./sequence.ts";
+import { Scheduler } from "./scheduler.ts";
 import { TextModel } from "./text-model.ts";
 
-/** A loaded model inside the engine process: text model, encoder, chat template, and what lies in its context. */
+/** A loaded model inside the engine process: text model, encoder, chat template, and who works with them. */
 export interface LocalModel {
   info: ModelInfo;
   text: TextModel;
   encoder: ImageEncoder | undefined;
+  scheduler: Scheduler;
+  /** Of an embedding model, which answers nothing. */
+  embedder: Embedder | undefined;
+  cache: CacheClient;
   /** Texts of the model's control tokens. */
   controlTokens: readonly string[];
-  sequence: Sequence;
-  render: (messages: readonly TemplateMessage[]) => Promise<string>;
+  /** Control tokens that the answer's parser needs to see. */
+  visibleTokens: ReadonlySet<number>;
+  render: PromptOptions["render"];
 }
 
 /**
@@ -39,6 +56,11 @@ const UNQUANTIZED = ["F32", "F16", "BF16"];
 
 /** Token type CONTROL of `tokenizer.ggml.token_type`. */
 const CONTROL = 3;
+
+const RANK_POOLING = 4;
+
+/** How long loading waits for the cache's thread. */
+const CACHE_START_MS = 100;
 
 /**
  * Loads a model: both files are read and checked before native code opens either.
@@ -58,6 +80,10 @@ export async function loadLocalModel(
   }
   const fileBytes = textFile.fileBytes + (projectorFile?.fileBytes ?? 0);
   onProgress(0, fileBytes);
+  const cache = openCache({ diskCache: options.diskCache });
+  const digestedFiles = { model: textFile.paths, projector: projectorFile?.paths ?? [] };
+  // Started before native code keeps the only thread of libuv's pool busy: the cache's thread loads its code through it.
+  await Promise.race([cache.fileDigest(textFile.path), setTimeout(CACHE_START_MS)]);
 
   const libraries = loadLibraries({ device: options.device, logs: "stderr" });
   const llama = declareLlama(libraries);
@@ -73,35 +99,62 @@ export async function loadLocalModel(
           onProgress: (completed) => onProgress(completed, fileBytes),
         });
   const encoderBytes = projectorFile?.fileBytes ?? 0;
+  const embeddingModel = isEmbeddingModel(textFile);
   const text = new TextModel(libraries, llama, backend.ggml, {
     path: textFile.path,
     contextLength: options.contextLength,
+    parallel: (contextLength) => chooseParallel(options, textFile, contextLength, fileBytes),
     threads,
+    embeddingModel,
     memoryMap: !backend.isCpu || UNQUANTIZED.includes(mostCommonType(textFile)),
     onProgress: (fraction) => onProgress(encoderBytes + fraction * textFile.fileBytes, fileBytes),
   });
   onProgress(fileBytes, fileBytes);
 
+  const identity = cacheIdentity(cache, digestedFiles, {
+    model: options.name,
+    device: backend.name,
+    engineBuild: LIBRARY_VERSION,
+    encoder: encoder?.precision ?? "",
+  });
+  const pictures = encoder === undefined ? undefined : new PictureRows(encoder, cache, identity);
+  const snapshots = new PrefixSnapshots(text, pictures, cache, identity);
+  const scheduler = new Scheduler({ text, pictures, snapshots, pairRows: fileBytes < ONE_THREAD_BYTES });
+
   const template = chooseTemplate(options.template, textFile, encoder !== undefined);
+  const features = templateFeatures(template.source);
   const tokens = textFile.strings("tokenizer.ggml.tokens") ?? [];
   const tokenOf = (key: string): string => tokens[textFile.number(key) ?? -1] ?? "";
   const bosToken = tokenOf("tokenizer.ggml.bos_token_id");
   const eosToken = tokenOf("tokenizer.ggml.eos_token_id");
   const types = textFile.numbers("tokenizer.ggml.token_type");
   const license = textFile.string("general.license");
+  const visible = visibleControlTokens(template.source);
   return {
     text,
     encoder,
+    scheduler,
+    embedder: embeddingModel ? new Embedder(text) : undefined,
+    cache,
     controlTokens: types === undefined ? [] : tokens.filter((_, token) => types[token] === CONTROL),
-    sequence: new Sequence(),
-    render: (messages) =>
-      renderer.render({ template: template.source, messages, addGenerationPrompt: true, bosToken, eosToken }),
+    visibleTokens: new Set(visible.map((piece) => tokens.indexOf(piece)).filter((token) => token >= 0)),
+    render: (request) => renderer.render({ template: template.source, ...request, bosToken, eosToken }),
     info: {
       name: options.name,
       architecture: textFile.requireString("general.architecture"),
       parameters: text.parameters,
       quantization: mostCommonType(textFile),
       contextLength: text.contextLength,
+      trainedContextLength: text.trainedContextLength,
+      parallel: text.parallel,
+      capabilities: embeddingModel
+        ? ["embedding"]
+        : [
+            "completion",
+            ...(encoder === undefined ? [] : ["vision" as const]),
+            ...(features.tools ? ["tools" as const] : []),
+            ...(features.thinking ? ["thinking" as const] : []),
+          ],
       embeddingLength: text.embeddingLength,
       input: encoder === undefined ? ["text"] : ["text", "image"],
       output: ["text"],
@@ -126,6 +179,27 @@ export async function loadLocalModel(
       threads,
     },
   };
+}
+
+/** `{architecture}.pooling_type` says how token states become one vector: 1 mean, 2 first token, 3 last token. */
+function isEmbeddingModel(textFile: Gguf): boolean {
+  const pooling = textFile.number(`${textFile.requireString("general.architecture")}.pooling_type`) ?? 0;
+  if (pooling === RANK_POOLING) {
+    throw new MullError("invalid_model", `${textFile.path} ranks texts; it neither answers nor embeds.`, {
+      hint: "mull runs models that answer, and models that embed.",
+    });
+  }
+  return pooling > 0;
+}
+
+function chooseParallel(
+  { parallel }: EngineLoadOptions,
+  textFile: Gguf,
+  contextLength: number,
+  fileBytes: number,
+): number {
+  if (parallel !== "auto") return parallel;
+  return parallelByMemory(textFile, contextLength, freemem() - fileBytes);
 }
 
 /** A projector of another model gives rows of another width: llama.cpp would read past them. */

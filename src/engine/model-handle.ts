@@ -1,15 +1,30 @@
-import type { ChatMessage } from "../chat/build-prompt.ts";
+import { answerGrammar } from "../chat/answer-grammar.ts";
+import { AnswerParser } from "../chat/answer-parser.ts";
+import { checkTools } from "../chat/check-tools.ts";
 import { MediaDecoder } from "../media/media-process.ts";
 import { resolveMedia } from "../media/resolve-media.ts";
 import { MullError } from "../spec/errors.ts";
 import type { MediaSource, Message } from "../spec/message.ts";
-import type { AskOptions, Model, ModelInfo, StreamRequest } from "../spec/model.ts";
+import type {
+  AskOptions,
+  EmbedInput,
+  EmbedOptions,
+  Embeddings,
+  EngineStats,
+  InspectOptions,
+  Model,
+  ModelInfo,
+  StreamRequest,
+} from "../spec/model.ts";
 import type { MediaReceipt } from "../spec/receipt.ts";
 import type { StreamPart } from "../spec/stream.ts";
+import { AnswerParts } from "./answer-parts.ts";
 import { DecodedImages } from "./decoded-images.ts";
+import { type DecodedPicture, completeReceipt } from "./decoded-picture.ts";
 import { EngineProcess, type LoadedEngine } from "./engine-process.ts";
-import { checkGenerationOptions } from "./options.ts";
-import type { EngineLoadOptions } from "./protocol.ts";
+import { type NumberedImage, numberImages } from "./number-images.ts";
+import { checkStreamOptions } from "./options.ts";
+import type { EngineLoadOptions, GenerateRequest, PromptImage, PromptRequest, PromptTokens } from "./protocol.ts";
 import { textOnlyError } from "./text-only-error.ts";
 
 type OnProgress = (completedBytes: number, totalBytes: number) => void;
@@ -69,73 +84,140 @@ export class ModelHandle implements Model {
 
   async *stream(request: StreamRequest): AsyncGenerator<StreamPart, void, undefined> {
     const started = performance.now();
-    const { messages, signal, ...generation } = request;
-    const options = checkGenerationOptions(generation);
+    const { signal } = request;
+    const { generation, ...how } = checkStreamOptions(request);
     signal?.throwIfAborted();
     const engine = await this.#liveEngine();
     const loadMs = performance.now() - started;
+    if (how.think !== undefined && how.think !== false && !this.info.capabilities.includes("thinking")) {
+      throw new MullError("invalid_argument", `"${this.info.name}" does not support thinking.`, {
+        hint: "Leave think out, or choose a model that thinks.",
+      });
+    }
 
-    const { chat, sources } = numberImages(messages);
-    if (sources.length > 0 && !this.info.input.includes("image")) throw textOnlyError(this.info.name);
     const decodeStarted = performance.now();
+    const { sources, ...asked } = this.#checkPrompt(request);
     const images: DecodedPicture[] = [];
-    for (const [index, { image, name }] of sources.entries()) {
-      yield { type: "progress", stage: "decode", completed: index, total: sources.length };
-      const item = await resolveMedia(image, { index, ...optional({ name, signal }) });
-      images.push(await this.#decoded.get(item, signal));
-    }
-    if (sources.length > 0) {
-      yield { type: "progress", stage: "decode", completed: sources.length, total: sources.length };
-    }
+    yield* this.#decodeAll(sources, images, signal);
     const decodeMs = performance.now() - decodeStarted;
 
-    let firstTokenMs = 0;
-    const id = "0";
-    const asked = { messages: chat, images: images.map(({ image }) => image), options };
-    for await (const part of engine.generate(asked, signal)) {
-      switch (part.type) {
-        case "progress":
-          yield part;
-          break;
-        case "image":
-          yield { type: "media", receipt: completeReceipt(images[part.index] as DecodedPicture, part.facts) };
-          break;
-        case "text":
-          if (firstTokenMs === 0) {
-            firstTokenMs = performance.now() - started;
-            yield { type: "text-start", id };
-          }
-          yield { type: "text-delta", id, delta: part.delta };
-          break;
-        case "finish": {
-          if (firstTokenMs > 0) yield { type: "text-end", id };
-          const totalMs = performance.now() - started;
-          yield { ...part, timings: { ...part.timings, loadMs, decodeMs, firstTokenMs, totalMs } };
-        }
-      }
-    }
+    const template = this.info.template.source;
+    const { tools, toolChoice } = asked.prompt;
+    const callsTools = (tools?.length ?? 0) > 0 && toolChoice !== "none";
+    const parts = new AnswerParts(
+      (promptEnd) => new AnswerParser({ template, tools: callsTools, prompt: promptEnd }),
+      images,
+      started,
+    );
+    const engineRequest: GenerateRequest = {
+      ...asked,
+      images: images.map(toPromptImage),
+      options: generation,
+      grammar: answerGrammar({ ...how, ...optional({ tools, toolChoice }), template }),
+      logprobs: request.logprobs,
+      client: request.client ?? "",
+      tenant: request.client ?? "",
+    };
+    for await (const part of engine.generate(engineRequest, signal)) yield* parts.of(part, { loadMs, decodeMs });
   }
 
-  async inspect(
-    media: MediaSource,
-    options: { name?: string; signal?: AbortSignal } = {},
-  ): Promise<MediaReceipt> {
+  async inspect(media: MediaSource, options: InspectOptions = {}): Promise<MediaReceipt> {
+    const { name, signal, ...budget } = options;
     const engine = await this.#liveEngine();
     if (!this.info.input.includes("image")) throw textOnlyError(this.info.name);
-    const item = await resolveMedia(media, { index: 0, ...optional(options) });
-    const decoded = await this.#decoded.get(item, options.signal);
-    const { cached: _, ...seen } = await engine.inspect(decoded.image, options.signal);
-    return completeReceipt(decoded, seen);
+    const image = await this.#decode({ image: media, ...budget, ...optional({ name }) }, 0, signal);
+    const { cached: _, ...seen } = await engine.inspect(toPromptImage(image), signal);
+    return completeReceipt(image, seen);
+  }
+
+  async embed(inputs: readonly EmbedInput[], options: EmbedOptions = {}): Promise<Embeddings> {
+    const { truncate = true, dimensions, client = "", signal } = options;
+    checkDimensions(dimensions);
+    const engine = await this.#liveEngine();
+    const images: DecodedPicture[] = [];
+    const asked = [];
+    for (const [place, input] of inputs.entries()) {
+      const { text, image, name } = typeof input === "string" ? { text: input } : input;
+      if (text === undefined && image === undefined) {
+        throw new MullError("invalid_argument", `Input ${place} has neither text nor a picture.`);
+      }
+      if (image === undefined) {
+        asked.push({ text: text as string });
+        continue;
+      }
+      if (!this.info.input.includes("image")) throw textOnlyError(this.info.name);
+      const decoded = await this.#decode({ image, ...optional({ name }) }, images.length, signal);
+      images.push(decoded);
+      asked.push({ image: toPromptImage(decoded), ...optional({ text }) });
+    }
+    const { vectors, usage, facts } = await engine.embed(
+      { inputs: asked, truncate, dimensions, client, tenant: client },
+      signal,
+    );
+    const receipts = facts.map((fact, index) => completeReceipt(images[index] as DecodedPicture, fact));
+    return { vectors, usage, receipts };
+  }
+
+  async countTokens(request: StreamRequest): Promise<PromptTokens> {
+    checkStreamOptions(request);
+    const engine = await this.#liveEngine();
+    const { sources, ...asked } = this.#checkPrompt(request);
+    const images: DecodedPicture[] = [];
+    for await (const _ of this.#decodeAll(sources, images, request.signal));
+    return engine.count({ ...asked, images: images.map(toPromptImage) }, request.signal);
+  }
+
+  async stats(): Promise<EngineStats> {
+    return (await this.#liveEngine()).stats();
   }
 
   async close(): Promise<void> {
     this.#closed = true;
-    this.#engine.kill(new MullError("closed", `The model ${this.#options.name} was closed.`));
-    await this.#media.close();
+    await Promise.all([
+      this.#engine.close(new MullError("closed", `The model ${this.#options.name} was closed.`)),
+      this.#media.close(),
+    ]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  /** Everything that shapes the prompt, checked; pictures leave the messages and are known by number. */
+  #checkPrompt(request: StreamRequest): Omit<PromptRequest, "images"> & { sources: NumberedImage[] } {
+    const { messages, sources } = numberImages(request.messages);
+    if (sources.length > 0 && !this.info.input.includes("image")) throw textOnlyError(this.info.name);
+    const { tools, toolChoice } = checkTools(request.tools, request.toolChoice);
+    return {
+      messages,
+      sources,
+      overflow: request.overflow ?? "error",
+      prompt: {
+        ...(tools.length === 0 ? {} : { tools, toolChoice }),
+        ...optional({ think: request.think, raw: request.raw }),
+      },
+    };
+  }
+
+  /** Decodes pictures in order into `images`, and tells how far it is. */
+  async *#decodeAll(
+    sources: readonly NumberedImage[],
+    images: DecodedPicture[],
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<StreamPart, void, undefined> {
+    const total = sources.length;
+    if (total === 0) return;
+    for (const [index, source] of sources.entries()) {
+      yield { type: "progress", stage: "decode", completed: index, total };
+      images.push(await this.#decode(source, index, signal));
+    }
+    yield { type: "progress", stage: "decode", completed: total, total };
+  }
+
+  async #decode(source: NumberedImage, index: number, signal: AbortSignal | undefined): Promise<DecodedPicture> {
+    const { image, name, detail, maxTokens } = source;
+    const item = await resolveMedia(image, { index, ...optional({ name, signal }) });
+    return { ...(await this.#decoded.get(item, signal)), ...optional({ detail, maxTokens }) };
   }
 
   /** The engine, started anew if the last one crashed. */
@@ -147,40 +229,14 @@ export class ModelHandle implements Model {
   }
 }
 
-type DecodedPicture = Awaited<ReturnType<DecodedImages["get"]>>;
-
-/** What the decoder did, then what the encoder did. */
-function completeReceipt(
-  { receipt }: DecodedPicture,
-  facts: Pick<MediaReceipt, "seen" | "tokens" | "cached" | "steps">,
-): MediaReceipt {
-  return { ...receipt, ...facts, steps: [...receipt.steps, ...facts.steps] };
+function toPromptImage({ image, receipt, detail, maxTokens }: DecodedPicture): PromptImage {
+  return { image, name: receipt.name, ...optional({ detail, maxTokens }) };
 }
 
-/** Pictures leave the messages and are known by number. */
-function numberImages(messages: readonly Message[]): {
-  chat: ChatMessage[];
-  sources: { image: MediaSource; name: string | undefined }[];
-} {
-  const sources: { image: MediaSource; name: string | undefined }[] = [];
-  const chat = messages.map(({ role, content }): ChatMessage => {
-    const parts = typeof content === "string" ? [{ type: "text" as const, text: content }] : content;
-    return {
-      role,
-      parts: parts.map((part) => {
-        if (part.type === "text") return part;
-        if (part.type !== "image") throw unknownPart((part as { type: unknown }).type);
-        return { type: "image", index: sources.push({ image: part.image, name: part.name }) - 1 };
-      }),
-    };
-  });
-  return { chat, sources };
-}
-
-/** From JavaScript anything can come; an attachment of a kind not known here must not be dropped. */
-function unknownPart(type: unknown): MullError {
-  return new MullError("unsupported_modality", `A message has a part of type "${String(type)}".`, {
-    hint: "This model takes parts of type text and image.",
+function checkDimensions(dimensions: number | undefined): void {
+  if (dimensions === undefined || (Number.isInteger(dimensions) && dimensions > 0)) return;
+  throw new MullError("invalid_argument", `dimensions is ${dimensions}.`, {
+    hint: "It must be a whole number above 0.",
   });
 }
 

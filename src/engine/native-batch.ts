@@ -2,60 +2,91 @@ import type { Koffi } from "../native/koffi.ts";
 import type { LlamaBatch } from "../native/llama.ts";
 import type { Pointer } from "../native/pointer.ts";
 
-/** Tokens (or rows) per call into native code: also the longest wait of a cancelled prefill on a GPU. */
+/** Tokens (or rows) per call into native code, at most; an embedding model takes a whole text at once. */
 export const BATCH_LENGTH = 256;
+/** Sequences that the KV cache can tell apart: LLAMA_MAX_SEQ of the pinned build. */
+export const MOST_SEQUENCES = 256;
 
-/** What a batch consists of: tokens or rows. */
-export type BatchInput = Pick<LlamaBatch, "token" | "embd">;
+/** Where a token or row goes. */
+export interface BatchEntry {
+  sequence: number;
+  position: number;
+  /** Whether logits (or the state) after it are wanted. */
+  output: boolean;
+}
 
 /** The arrays that a batch points to: native memory, because the call goes on while JavaScript runs. */
 export class NativeBatch {
   readonly #koffi: Koffi;
-  readonly #token: NativeArray; // (BATCH_LENGTH) int32
-  readonly #embd: NativeArray; // (BATCH_LENGTH, embeddingLength) float32
-  readonly #pos: NativeArray; // (BATCH_LENGTH) int32
-  readonly #logits: NativeArray; // (BATCH_LENGTH) int8
+  readonly #token: NativeArray; // (length) int32
+  readonly #embd: NativeArray; // (length, embeddingLength) float32
+  readonly #pos: NativeArray; // (length) int32
+  readonly #sequenceCount: NativeArray; // (length) int32, all 1
+  readonly #sequence: NativeArray; // (length) pointers into #sequenceIds
+  readonly #sequenceIds: NativeArray; // (MOST_SEQUENCES) int32: 0, 1, 2, …
+  readonly #logits: NativeArray; // (length) int8
 
-  constructor(koffi: Koffi, embeddingLength: number) {
+  /** @param length most entries */
+  constructor(koffi: Koffi, embeddingLength: number, length: number) {
     this.#koffi = koffi;
     const allocate = (bytes: number): NativeArray => {
       const address = koffi.alloc("uint8", bytes) as Pointer<"bytes">;
       return { address, memory: koffi.view(address, bytes) };
     };
-    this.#token = allocate(BATCH_LENGTH * 4);
-    this.#embd = allocate(BATCH_LENGTH * embeddingLength * 4);
-    this.#pos = allocate(BATCH_LENGTH * 4);
-    this.#logits = allocate(BATCH_LENGTH);
+    this.#token = allocate(length * 4);
+    this.#embd = allocate(length * embeddingLength * 4);
+    this.#pos = allocate(length * 4);
+    this.#sequenceCount = allocate(length * 4);
+    this.#sequence = allocate(length * 8);
+    this.#sequenceIds = allocate(MOST_SEQUENCES * 4);
+    this.#logits = allocate(length);
+    new Int32Array(this.#sequenceCount.memory).fill(1);
+    new Int32Array(this.#sequenceIds.memory).set(Array.from({ length: MOST_SEQUENCES }, (_, id) => id));
   }
 
-  setTokens(tokens: readonly number[]): BatchInput {
+  ofTokens(tokens: readonly number[], entries: readonly BatchEntry[]): LlamaBatch {
     new Int32Array(this.#token.memory).set(tokens);
-    return { token: this.#token.address, embd: null };
+    return { ...this.#place(entries), token: this.#token.address, embd: null };
   }
 
-  setRows(rows: Float32Array): BatchInput {
+  ofRows(
+    rows: Float32Array, // (entries, embeddingLength) float32
+    entries: readonly BatchEntry[],
+  ): LlamaBatch {
     new Float32Array(this.#embd.memory).set(rows);
-    return { token: null, embd: this.#embd.address };
-  }
-
-  finish(input: BatchInput, count: number, position: number, last: boolean): LlamaBatch {
-    const positions = new Int32Array(this.#pos.memory);
-    for (let index = 0; index < count; index++) positions[index] = position + index;
-    // Only the row after which a token is chosen needs logits.
-    const outputs = new Int8Array(this.#logits.memory).fill(0);
-    if (last) outputs[count - 1] = 1;
-    return {
-      n_tokens: count,
-      ...input,
-      pos: this.#pos.address,
-      n_seq_id: null,
-      seq_id: null,
-      logits: this.#logits.address,
-    };
+    return { ...this.#place(entries), token: null, embd: this.#embd.address };
   }
 
   close(): void {
-    for (const array of [this.#token, this.#embd, this.#pos, this.#logits]) this.#koffi.free(array.address);
+    for (const array of [
+      this.#token,
+      this.#embd,
+      this.#pos,
+      this.#sequenceCount,
+      this.#sequence,
+      this.#sequenceIds,
+      this.#logits,
+    ]) {
+      this.#koffi.free(array.address);
+    }
+  }
+
+  #place(entries: readonly BatchEntry[]): Omit<LlamaBatch, "token" | "embd"> {
+    const positions = new Int32Array(this.#pos.memory);
+    const sequences = new BigInt64Array(this.#sequence.memory);
+    const outputs = new Int8Array(this.#logits.memory);
+    for (const [index, { sequence, position, output }] of entries.entries()) {
+      positions[index] = position;
+      sequences[index] = this.#sequenceIds.address + BigInt(4 * sequence);
+      outputs[index] = output ? 1 : 0;
+    }
+    return {
+      n_tokens: entries.length,
+      pos: this.#pos.address,
+      n_seq_id: this.#sequenceCount.address,
+      seq_id: this.#sequence.address,
+      logits: this.#logits.address,
+    };
   }
 }
 

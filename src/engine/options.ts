@@ -1,4 +1,5 @@
 import { MullError } from "../spec/errors.ts";
+import type { StreamRequest } from "../spec/model.ts";
 import type { GenerationOptions } from "../spec/options.ts";
 
 type Rule = { from: number; to: number; integer?: boolean; openFrom?: boolean; openTo?: boolean };
@@ -17,6 +18,51 @@ const RULES: Record<Exclude<keyof GenerationOptions, "stop">, Rule> = {
 };
 
 const MOST_STOPS = 16;
+const MOST_LOGPROBS = 20;
+const THINK: readonly unknown[] = [true, false, "low", "medium", "high", "max"];
+
+/** The options of a request that are not about its prompt, checked. */
+export interface CheckedOptions {
+  generation: GenerationOptions;
+  format?: NonNullable<StreamRequest["format"]>;
+  think?: NonNullable<StreamRequest["think"]>;
+}
+
+/** @throws MullError `invalid_argument` that names the option, its value and what it may be */
+export function checkStreamOptions(request: StreamRequest): CheckedOptions {
+  const {
+    messages: _,
+    signal: _signal,
+    tools: _tools,
+    toolChoice: _choice,
+    raw,
+    format,
+    think,
+    logprobs,
+    overflow,
+    client,
+    ...generation
+  } = request;
+  requireOneOf("raw", raw, [true, false]);
+  requireOneOf("think", think, THINK);
+  requireOneOf("overflow", overflow, ["error", "shrink"]);
+  if (client !== undefined && typeof client !== "string") requireOneOf("client", client, []);
+  if (logprobs !== undefined) checkNumber("logprobs", logprobs, { from: 0, to: MOST_LOGPROBS, integer: true });
+  const isSchema = typeof format === "boolean" || (typeof format === "object" && format !== null);
+  if (format !== undefined && format !== "json" && !isSchema) requireOneOf("format", format, ["json", "a JSON schema"]);
+  return {
+    generation: checkGenerationOptions(generation),
+    ...(format === undefined ? {} : { format }),
+    ...(think === undefined ? {} : { think }),
+  };
+}
+
+function requireOneOf(name: string, value: unknown, allowed: readonly unknown[]): void {
+  if (value === undefined || allowed.includes(value)) return;
+  throw new MullError("invalid_argument", `${name} is ${JSON.stringify(value)}.`, {
+    hint: `It can be ${allowed.length === 0 ? "a text" : allowed.join(", ")}.`,
+  });
+}
 
 /**
  * The generation options of a request, checked. Undefined counts as absent.

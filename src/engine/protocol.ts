@@ -1,24 +1,34 @@
-import type { ChatMessage } from "../chat/build-prompt.ts";
+import type { ChatMessage, PromptVariables } from "../chat/build-prompt.ts";
 import type { RgbImage } from "../media/rgb-image.ts";
 import type { SerializedError } from "../spec/errors.ts";
-import type { ModelInfo } from "../spec/model.ts";
+import type { ImagePart } from "../spec/message.ts";
+import type { Embeddings, EngineStats, ModelInfo, StreamRequest } from "../spec/model.ts";
 import type { EncoderPrecision, GenerationOptions } from "../spec/options.ts";
-import type { MediaStep } from "../spec/receipt.ts";
-import type { FinishReason, ProgressPart, Timings, Usage } from "../spec/stream.ts";
+import type { MediaReceipt, MediaStep } from "../spec/receipt.ts";
+import type { FinishReason, ProgressPart, Timings, TokenLogprob, Usage } from "../spec/stream.ts";
 
 /** Messages between the host and the engine process. Every request has an id; replies carry it. */
 export type EngineRequest =
   | { type: "load"; options: EngineLoadOptions }
   | { type: "generate"; id: number; request: GenerateRequest }
-  | { type: "inspect"; id: number; image: RgbImage }
-  | { type: "cancel"; id: number };
+  | { type: "embed"; id: number; request: EmbedRequest }
+  | { type: "count"; id: number; request: PromptRequest }
+  | { type: "inspect"; id: number; image: PromptImage }
+  | { type: "stats"; id: number }
+  | { type: "cancel"; id: number }
+  /** Write what is to be kept, then end. */
+  | { type: "close" };
 
 export type EngineReply =
   | { type: "load-progress"; completed: number; total: number }
   | { type: "loaded"; info: ModelInfo; loadMs: number }
   | { type: "load-failed"; error: SerializedError }
   | { type: "part"; id: number; part: EnginePart }
+  | { type: "generated"; id: number }
+  | { type: "embedded"; id: number; result: EmbedResult }
+  | { type: "counted"; id: number; tokens: PromptTokens }
   | { type: "inspected"; id: number; seen: EncodedImageFacts }
+  | { type: "stats"; id: number; stats: EngineStats }
   | { type: "failed"; id: number; error: SerializedError };
 
 /** Load options after the host resolved names, defaults and relative paths. */
@@ -27,21 +37,57 @@ export interface EngineLoadOptions {
   model: string;
   projector: string | undefined;
   contextLength: number | undefined;
+  parallel: number | "auto";
+  diskCache: boolean;
   threads: number | undefined;
   encoderPrecision: EncoderPrecision;
   template: string | undefined;
   device: "cpu" | "auto";
 }
 
-export interface GenerateRequest {
-  messages: readonly ChatMessage[];
-  /** The pictures that messages name by number. */
-  images: readonly RgbImage[];
-  options: GenerationOptions;
+/** A picture of a request, and how many rows it may take. */
+export interface PromptImage extends Pick<ImagePart, "detail" | "maxTokens"> {
+  image: RgbImage;
+  name: string;
 }
 
+/** All that decides about a prompt. */
+export interface PromptRequest {
+  messages: readonly ChatMessage[];
+  /** The pictures that messages name by number. */
+  images: readonly PromptImage[];
+  overflow: NonNullable<StreamRequest["overflow"]>;
+  prompt: PromptVariables;
+}
+
+export interface GenerateRequest extends PromptRequest {
+  options: GenerationOptions;
+  /** GBNF that the answer follows. */
+  grammar: string | undefined;
+  logprobs: number | undefined;
+  client: string;
+  tenant: string;
+}
+
+export interface EmbedRequest {
+  inputs: readonly { text?: string; image?: PromptImage }[];
+  truncate: boolean;
+  dimensions: number | undefined;
+  client: string;
+  tenant: string;
+}
+
+export interface EmbedResult {
+  vectors: Float32Array[];
+  usage: { total: number; text: number; image: number };
+  /** Of the pictures, in order. */
+  facts: EncodedImageFacts[];
+}
+
+export type PromptTokens = Embeddings["usage"];
+
 /** What the encoder adds to a picture's receipt. */
-export interface EncodedImageFacts {
+export interface EncodedImageFacts extends Pick<MediaReceipt, "cachedIn"> {
   seen: { width: number; height: number };
   steps: readonly MediaStep[];
   tokens: number;
@@ -50,8 +96,10 @@ export interface EncodedImageFacts {
 
 export type EnginePart =
   | ProgressPart
+  /** The end of the rendered prompt, before anything else. */
+  | { type: "prompt"; end: string }
   | { type: "image"; index: number; facts: EncodedImageFacts }
-  | { type: "text"; delta: string }
+  | { type: "text"; delta: string; logprob?: TokenLogprob }
   | { type: "finish"; reason: FinishReason; usage: Usage; timings: EngineTimings };
 
-export type EngineTimings = Pick<Timings, "encodeMs" | "prefillMs" | "generateMs">;
+export type EngineTimings = Pick<Timings, "queueMs" | "encodeMs" | "prefillMs" | "generateMs">;

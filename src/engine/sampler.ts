@@ -1,9 +1,12 @@
 import type { GenerationOptions } from "../spec/options.ts";
+import type { Grammar } from "./grammar.ts";
 import { seededRandom } from "./random.ts";
 
 type SamplingOptions = Omit<GenerationOptions, "stop" | "maxTokens">;
 
-interface Candidate {
+type GrammarMask = Pick<Grammar, "allows" | "mask">;
+
+export interface Candidate {
   token: number;
   logit: number;
 }
@@ -33,11 +36,24 @@ export class Sampler {
   }
 
   /**
-   * @param logits (vocabulary) float32; changed in place by the penalties
+   * @param logits (vocabulary) float32; changed in place by the penalties and the grammar
    * @param history all text tokens so far, prompt and answer, oldest first
+   * @param grammar what may follow. A mask of the whole vocabulary costs milliseconds, so the choice is made freely
+   *   first and only repeated if the grammar does not allow it
+   * @returns undefined if the grammar allows nothing
    */
-  choose(logits: Float32Array, history: readonly number[]): number {
+  choose(logits: Float32Array, history: readonly number[], grammar: GrammarMask): number | undefined;
+  choose(logits: Float32Array, history: readonly number[]): number;
+  choose(logits: Float32Array, history: readonly number[], grammar?: GrammarMask): number | undefined {
     this.#penalise(logits, history);
+    const free = this.#pick(logits);
+    if (grammar === undefined || grammar.allows(free)) return free;
+    grammar.mask(logits);
+    const token = this.#pick(logits);
+    return logits[token] === Number.NEGATIVE_INFINITY ? undefined : token;
+  }
+
+  #pick(logits: Float32Array): number {
     const { temperature, topK, topP, minP } = this.#options;
     if (temperature === 0) return largest(logits);
     const sorted = mostLikely(logits, topK > 0 ? Math.min(topK, logits.length) : logits.length);
@@ -72,16 +88,22 @@ function largest(logits: Float32Array): number {
 }
 
 /** The `count` largest logits, largest first; equal ones by id, so the order never depends on the engine's sort. */
-function mostLikely(logits: Float32Array, count: number): Candidate[] {
+export function mostLikely(logits: Float32Array, count: number): Candidate[] {
   const compare = (a: Candidate, b: Candidate): number => b.logit - a.logit || a.token - b.token;
-  // A vocabulary has 10^5 entries and k is 40: sort only what beats the smallest logit that can still matter.
-  const threshold =
-    count < logits.length ? logits.slice().sort()[logits.length - count]! : Number.NEGATIVE_INFINITY;
   const candidates: Candidate[] = [];
+  // A vocabulary has 10^5 entries and k is 40: what cannot be among the k largest so far is passed over. The list is
+  // cut back to k whenever it has grown to a few times that.
+  const most = Math.max(4 * count, 256);
+  let threshold = Number.NEGATIVE_INFINITY;
   for (let token = 0; token < logits.length; token++) {
     const logit = logits[token] as number;
-    if (logit >= threshold) candidates.push({ token, logit });
+    if (logit < threshold || logit === Number.NEGATIVE_INFINITY) continue;
+    candidates.push({ token, logit });
+    if (candidates.length < most) continue;
+    candidates.sort(compare).length = Math.min(count, candidates.length);
+    threshold = (candidates.at(-1) as Candidate).logit;
   }
+  if (candidates.length === 0) return [{ token: 0, logit: logits[0] ?? 0 }];
   return candidates.sort(compare).slice(0, count);
 }
 

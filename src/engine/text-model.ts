@@ -1,15 +1,21 @@
 import { AbortFlag } from "../native/abort-flag.ts";
 import type { Ggml } from "../native/ggml.ts";
 import type { Libraries } from "../native/libraries.ts";
-import type { Llama, LlamaContext, LlamaMemory, LlamaModel, LlamaVocab } from "../native/llama.ts";
+import type { Llama, LlamaBatch, LlamaContext, LlamaMemory, LlamaModel, LlamaVocab } from "../native/llama.ts";
+import type { Pointer } from "../native/pointer.ts";
 import { MullError } from "../spec/errors.ts";
-import { BATCH_LENGTH, type BatchInput, NativeBatch } from "./native-batch.ts";
+import { Grammar } from "./grammar.ts";
+import { BATCH_LENGTH, type BatchEntry, MOST_SEQUENCES, NativeBatch } from "./native-batch.ts";
 
 export interface TextModelOptions {
   path: string;
   /** Undefined: what the model was trained for, at most 4096. */
   contextLength: number | undefined;
+  /** Contexts that can be full at the same time: the KV cache holds `parallel` times the context length. */
+  parallel: (contextLength: number) => number;
   threads: number;
+  /** Pool the states of a text into one, as the file of an embedding model says. */
+  embeddingModel: boolean;
   /**
    * Whether the file is mapped instead of read. Mapped pages are shared and load at once; but a CPU lays quantised
    * weights out anew in memory of its own, and then the mapped file is resident beside them for nothing.
@@ -19,22 +25,33 @@ export interface TextModelOptions {
   onProgress: (fraction: number) => void;
 }
 
+/** What became of a batch. `no-room`: nothing was read, the KV cache is full. `aborted`: nothing was read. */
+export type DecodeOutcome = "done" | "no-room" | "aborted";
+
 /** `enum llama_load_mode` */
 const LOAD_MODE = { read: 0, memoryMap: 1 };
 const DEFAULT_CONTEXT_LENGTH = 4096;
-/** `llama_decode`: the abort flag was seen; what was computed of the batch stays in the KV cache. */
-const DECODE_ABORTED = 2;
+/** Results of `llama_decode`. */
+const OUTCOMES: Readonly<Record<number, DecodeOutcome>> = { 0: "done", 1: "no-room", 2: "aborted" };
 
 /**
- * A text model and one context: weights, vocabulary, KV cache. All of llama.cpp that the engine uses.
- * Positions are counted by the caller; every call but `close` may be made only one at a time.
+ * A text model and one context: weights, vocabulary, a KV cache that holds many sequences. All of llama.cpp that the
+ * engine uses. Positions are counted by the caller; every call but `interrupt` may be made only one at a time.
  */
 export class TextModel {
   readonly contextLength: number;
+  readonly trainedContextLength: number;
+  readonly parallel: number;
+  /** Positions that the KV cache holds, of all sequences together. */
+  readonly cells: number;
   /** Width of an input row. */
   readonly embeddingLength: number;
+  /** Width of a state. */
+  readonly stateLength: number;
   readonly vocabularySize: number;
   readonly parameters: number;
+  /** Whether a sequence can be cut at a position. If not (recurrent models), only whole sequences can be reused. */
+  readonly canCut: boolean;
   readonly #llama: Llama;
   readonly #koffi: Libraries["koffi"];
   readonly #model: LlamaModel;
@@ -50,17 +67,22 @@ export class TextModel {
     this.#model = loadModel(libraries, llama, options);
     this.#vocab = llama.modelGetVocab(this.#model);
     this.#abort = new AbortFlag(ggml);
-    const trained = llama.modelNCtxTrain(this.#model);
-    this.#context = createContext(llama, this.#model, this.#abort, {
-      contextLength: options.contextLength ?? Math.min(trained, DEFAULT_CONTEXT_LENGTH),
-      threads: options.threads,
-    });
+    this.trainedContextLength = llama.modelNCtxTrain(this.#model);
+    this.contextLength =
+      options.contextLength ?? Math.min(this.trainedContextLength, DEFAULT_CONTEXT_LENGTH);
+    this.parallel = options.parallel(this.contextLength);
+    const cells = this.contextLength * this.parallel;
+    // Attention without a causal mask looks at a text as a whole: it must come in one piece.
+    const batchLength = options.embeddingModel ? Math.max(BATCH_LENGTH, cells) : BATCH_LENGTH;
+    this.#context = createContext(llama, this.#model, this.#abort, { ...options, cells, batchLength });
     this.#memory = llama.getMemory(this.#context);
-    this.contextLength = llama.nCtx(this.#context);
+    this.cells = llama.nCtx(this.#context);
     this.embeddingLength = llama.modelNEmbdInp(this.#model);
+    this.stateLength = llama.modelNEmbdOut(this.#model);
     this.vocabularySize = llama.vocabNTokens(this.#vocab);
     this.parameters = Number(llama.modelNParams(this.#model));
-    this.#batch = new NativeBatch(libraries.koffi, this.embeddingLength);
+    this.canCut = !llama.modelIsRecurrent(this.#model) && !llama.modelIsHybrid(this.#model);
+    this.#batch = new NativeBatch(libraries.koffi, this.embeddingLength, batchLength);
   }
 
   /**
@@ -83,13 +105,16 @@ export class TextModel {
     return result;
   }
 
-  /** Bytes of a token's text: not always whole characters. Control tokens have none. */
-  piece(token: number): Uint8Array {
+  /**
+   * Bytes of a token's text: not always whole characters.
+   * @param special whether a control token is written out; by default it has no text
+   */
+  piece(token: number, special = false): Uint8Array {
     let buffer = new Uint8Array(64);
-    let length = this.#llama.tokenToPiece(this.#vocab, token, buffer, buffer.length, 0, false);
+    let length = this.#llama.tokenToPiece(this.#vocab, token, buffer, buffer.length, 0, special);
     if (length < 0) {
       buffer = new Uint8Array(-length);
-      length = this.#llama.tokenToPiece(this.#vocab, token, buffer, buffer.length, 0, false);
+      length = this.#llama.tokenToPiece(this.#vocab, token, buffer, buffer.length, 0, special);
     }
     return buffer.subarray(0, Math.max(0, length));
   }
@@ -98,37 +123,84 @@ export class TextModel {
     return this.#llama.vocabIsEog(this.#vocab, token);
   }
 
-  /** Reads tokens at `position` and after. `progress` is told how many are done after each batch. */
-  async appendTokens(tokens: readonly number[], position: number, step: AppendStep): Promise<void> {
-    await this.#append(tokens.length, position, step, (start, count) =>
-      this.#batch.setTokens(tokens.slice(start, start + count)),
-    );
+  /** @throws MullError `invalid_argument` if the grammar does not parse */
+  grammar(source: string): Grammar {
+    return new Grammar(this.#llama, this.#koffi, this.#vocab, this.vocabularySize, source);
   }
 
-  /** Reads rows as if they were the embeddings of tokens. */
-  async appendRows(
-    rows: Float32Array, // (count, embeddingLength) float32
-    position: number,
-    step: AppendStep,
-  ): Promise<void> {
-    const width = this.embeddingLength;
-    await this.#append(rows.length / width, position, step, (start, count) =>
-      this.#batch.setRows(rows.subarray(start * width, (start + count) * width)),
-    );
+  /** Reads tokens, each at its place, in one call; at most BATCH_LENGTH. */
+  async readTokens(tokens: readonly number[], entries: readonly BatchEntry[]): Promise<DecodeOutcome> {
+    return this.#decode(this.#batch.ofTokens(tokens, entries));
   }
 
-  /** Logits after the last appended token, valid until the next append: (vocabulary) float32. */
-  logits(): Float32Array {
-    const address = this.#llama.getLogitsIth(this.#context, -1);
-    if (address === null) throw new MullError("internal", "The engine computed no logits.");
-    return new Float32Array(this.#koffi.view(address, this.vocabularySize * 4));
+  /** Reads rows as if they were the embeddings of tokens; at most BATCH_LENGTH. */
+  async readRows(
+    rows: Float32Array, // (entries, embeddingLength) float32
+    entries: readonly BatchEntry[],
+  ): Promise<DecodeOutcome> {
+    return this.#decode(this.#batch.ofRows(rows, entries));
   }
 
-  /** Forgets everything from `position` on. False: this model can only forget all, and did. */
-  forget(position: number): boolean {
-    if (this.#llama.memorySeqRm(this.#memory, 0, position, -1)) return true;
-    this.#llama.memoryClear(this.#memory, false);
+  /** Logits after the entry at `index` of the last batch, valid until the next one: (vocabulary) float32. */
+  logits(index: number): Float32Array {
+    return this.#floats(this.#llama.getLogitsIth(this.#context, index), this.vocabularySize);
+  }
+
+  /** Whether batches also yield states. */
+  set yieldsStates(on: boolean) {
+    this.#llama.setEmbeddings(this.#context, on);
+  }
+
+  /** The last layer's state after the entry at `index` of the last batch: (stateLength) float32, a copy. */
+  state(index: number): Float32Array {
+    return this.#floats(this.#llama.getEmbeddingsIth(this.#context, index), this.stateLength).slice();
+  }
+
+  /** The pooled state of a sequence of the last batch: (stateLength) float32, a copy. */
+  pooledState(sequence: number): Float32Array {
+    return this.#floats(this.#llama.getEmbeddingsSeq(this.#context, sequence), this.stateLength).slice();
+  }
+
+  /** Ends the batch in progress soon; its outcome is `aborted`. */
+  interrupt(): void {
+    this.#abort.set(true);
+  }
+
+  /** Forgets everything of a sequence from `position` on. False: this model can only forget all, and did. */
+  forget(sequence: number, position: number): boolean {
+    if (this.#llama.memorySeqRm(this.#memory, sequence, position, -1)) return true;
+    this.#llama.memorySeqRm(this.#memory, sequence, -1, -1);
     return false;
+  }
+
+  /** Makes the sequence `to`, which must be empty, begin with the first `positions` of another. Copies nothing. */
+  share(from: number, to: number, positions: number): void {
+    this.#llama.memorySeqCp(this.#memory, from, to, 0, this.canCut ? positions : -1);
+  }
+
+  /** Size of what `save` gives. */
+  stateBytes(sequence: number): number {
+    return Number(this.#llama.stateSeqGetSize(this.#context, sequence));
+  }
+
+  /** The KV state of a sequence as bytes, to be given to `restore` of a model with the same files and context. */
+  async save(sequence: number): Promise<Uint8Array> {
+    const state = new Uint8Array(this.stateBytes(sequence));
+    const written = await this.#llama.stateSeqGetData(this.#context, state, state.length, sequence);
+    return state.subarray(0, written);
+  }
+
+  /** False: the KV cache has no contiguous room for it, or it is of another model; the sequence is empty then. */
+  async restore(sequence: number, state: Uint8Array): Promise<boolean> {
+    const read = await this.#llama.stateSeqSetData(this.#context, state, state.length, sequence);
+    if (read === state.length) return true;
+    this.#llama.memorySeqRm(this.#memory, sequence, -1, -1);
+    return false;
+  }
+
+  /** Positions of a sequence as the native cache counts them. */
+  positions(sequence: number): number {
+    return this.#llama.memorySeqPosMax(this.#memory, sequence) + 1;
   }
 
   close(): void {
@@ -138,44 +210,21 @@ export class TextModel {
     this.#abort.close();
   }
 
-  async #append(
-    total: number,
-    position: number,
-    step: AppendStep,
-    fill: (start: number, count: number) => BatchInput,
-  ): Promise<void> {
-    const interrupt = (): void => this.#abort.set(true);
+  async #decode(batch: LlamaBatch): Promise<DecodeOutcome> {
     this.#abort.set(false);
-    step.signal.addEventListener("abort", interrupt, { once: true });
-    try {
-      for (let start = 0; start < total; start += BATCH_LENGTH) {
-        step.signal.throwIfAborted();
-        const count = Math.min(BATCH_LENGTH, total - start);
-        const batch = this.#batch.finish(
-          fill(start, count),
-          count,
-          position + start,
-          start + count === total,
-        );
-        const code = await this.#llama.decode(this.#context, batch);
-        if (code === DECODE_ABORTED) step.signal.throwIfAborted();
-        if (code !== 0) {
-          throw new MullError(
-            "internal",
-            `The engine could not read ${count} tokens (llama_decode: ${code}).`,
-          );
-        }
-        step.progress?.(count);
-      }
-    } finally {
-      step.signal.removeEventListener("abort", interrupt);
-    }
+    const code = await this.#llama.decode(this.#context, batch);
+    const outcome = OUTCOMES[code];
+    if (outcome !== undefined) return outcome;
+    throw new MullError(
+      "internal",
+      `The engine could not read ${batch.n_tokens} tokens (llama_decode: ${code}).`,
+    );
   }
-}
 
-export interface AppendStep {
-  signal: AbortSignal;
-  progress?: (count: number) => void;
+  #floats(address: Pointer<"bytes"> | null, count: number): Float32Array {
+    if (address === null) throw new MullError("internal", "The engine computed no output there.");
+    return new Float32Array(this.#koffi.view(address, count * 4));
+  }
 }
 
 function loadModel({ koffi, variant }: Libraries, llama: Llama, options: TextModelOptions): LlamaModel {
@@ -205,22 +254,25 @@ function createContext(
   llama: Llama,
   model: LlamaModel,
   abort: AbortFlag,
-  { contextLength, threads }: { contextLength: number; threads: number },
+  shape: { cells: number; batchLength: number; threads: number; embeddingModel: boolean },
 ): LlamaContext {
+  const { cells, batchLength, threads, embeddingModel } = shape;
   const context = llama.initFromModel(model, {
     ...llama.contextDefaultParams(),
-    n_ctx: contextLength,
-    n_batch: BATCH_LENGTH,
-    n_ubatch: BATCH_LENGTH,
-    n_seq_max: 1,
+    n_ctx: cells,
+    n_batch: batchLength,
+    n_ubatch: batchLength,
+    n_seq_max: MOST_SEQUENCES,
+    kv_unified: true,
     n_threads: threads,
     n_threads_batch: threads,
+    embeddings: embeddingModel,
     abort_callback: abort.callback,
     abort_callback_data: abort.data,
     no_perf: true,
   });
   if (context !== null) return context;
-  throw new MullError("out_of_memory", `There is no memory for a context of ${contextLength} tokens.`, {
-    hint: "Ask for a shorter one with --num-ctx.",
+  throw new MullError("out_of_memory", `There is no memory for a context of ${cells} tokens.`, {
+    hint: "Ask for a shorter one with --num-ctx, or fewer requests at once with --parallel.",
   });
 }

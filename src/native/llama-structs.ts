@@ -6,6 +6,7 @@ export interface StructTypes {
   modelParams: TypeObject;
   contextParams: TypeObject;
   batch: TypeObject;
+  tokenDataArray: TypeObject;
 }
 
 export function declareStructTypes(koffi: Koffi): StructTypes {
@@ -77,6 +78,12 @@ export function declareStructTypes(koffi: Koffi): StructTypes {
       n_seq_id: pointer,
       seq_id: pointer,
       logits: pointer,
+    }),
+    tokenDataArray: koffi.struct({
+      data: pointer,
+      size: "size_t",
+      selected: "int64",
+      sorted: "bool",
     }),
   };
 }

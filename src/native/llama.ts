@@ -1,3 +1,4 @@
+import type { LibraryHandle } from "koffi";
 import type { Libraries } from "./libraries.ts";
 import { type StructTypes, declareStructTypes } from "./llama-structs.ts";
 import type { Bytes, Pointer } from "./pointer.ts";
@@ -6,6 +7,7 @@ export type LlamaModel = Pointer<"llama_model">;
 export type LlamaContext = Pointer<"llama_context">;
 export type LlamaVocab = Pointer<"llama_vocab">;
 export type LlamaMemory = Pointer<"llama_memory">;
+export type LlamaSampler = Pointer<"llama_sampler">;
 
 /** The fields of `llama_model_params` that mull sets; the rest keeps its default. */
 export interface LlamaModelParams {
@@ -29,7 +31,17 @@ export interface LlamaContextParams {
   no_perf: boolean;
   abort_callback: unknown;
   abort_callback_data: bigint | null;
+  pooling_type: number;
+  attention_type: number;
   kv_unified: boolean;
+}
+
+/** `llama_token_data_array`: `data` is (size) of { int32 id, float32 logit, float32 p }. */
+export interface LlamaTokenDataArray {
+  data: Pointer<"bytes">;
+  size: number;
+  selected: number;
+  sorted: boolean;
 }
 
 /** Arrays of `n_tokens` entries each: either `token` or `embd` (n_tokens, n_embd) float32 is set. */
@@ -60,6 +72,12 @@ export interface Llama {
   modelNCtxTrain(model: LlamaModel): number;
   modelNEmbdInp(model: LlamaModel): number;
   modelNParams(model: LlamaModel): number | bigint;
+  modelNEmbdOut(model: LlamaModel): number;
+  /** The state of a sequence cannot be cut: it is one vector per layer, not one per position. */
+  modelIsRecurrent(model: LlamaModel): boolean;
+  modelIsHybrid(model: LlamaModel): boolean;
+  modelHasEncoder(model: LlamaModel): boolean;
+  modelHasDecoder(model: LlamaModel): boolean;
   vocabNTokens(vocab: LlamaVocab): number;
   vocabIsEog(vocab: LlamaVocab, token: number): boolean;
   /** -1: the model has none. */
@@ -86,6 +104,28 @@ export interface Llama {
   memoryClear(memory: LlamaMemory, data: boolean): void;
   /** Forgets positions [from, to) of a sequence; -1 is open. False: this model cannot forget a part. */
   memorySeqRm(memory: LlamaMemory, sequence: number, from: number, to: number): boolean;
+  /** Makes `to` hold the same positions [0, until) as `from`; with a unified cache nothing is copied. */
+  memorySeqCp(memory: LlamaMemory, from: number, to: number, start: number, until: number): void;
+  memorySeqPosMax(memory: LlamaMemory, sequence: number): number;
+  stateSeqGetSize(context: LlamaContext, sequence: number): number;
+  /** Bytes written; runs on libuv's pool. */
+  stateSeqGetData(context: LlamaContext, target: Bytes, size: number, sequence: number): Promise<number>;
+  /** Bytes read, or 0: there is no contiguous room, or the data does not fit this context. */
+  stateSeqSetData(context: LlamaContext, source: Bytes, size: number, sequence: number): Promise<number>;
+  /** Whether decoding also yields the last layer's states. */
+  setEmbeddings(context: LlamaContext, on: boolean): void;
+  /** (n_embd_out) float32 of the i-th token of the last batch. */
+  getEmbeddingsIth(context: LlamaContext, index: number): Pointer<"bytes"> | null;
+  /** (n_embd_out) float32 of a sequence, pooled. */
+  getEmbeddingsSeq(context: LlamaContext, sequence: number): Pointer<"bytes"> | null;
+  poolingType(context: LlamaContext): number;
+  /** Null if the grammar does not parse. */
+  samplerInitGrammar(vocab: LlamaVocab, grammar: string, root: string): LlamaSampler | null;
+  /** Sets the logit of every token that the grammar does not allow next to -infinity. */
+  samplerApply(sampler: LlamaSampler, candidates: LlamaTokenDataArray): void;
+  /** Throws inside native code (the process dies) for a token that the grammar does not allow. */
+  samplerAccept(sampler: LlamaSampler, token: number): void;
+  samplerFree(sampler: LlamaSampler): void;
   /** 0 done, 1 no room in the KV cache, 2 aborted, negative: fatal. Runs on libuv's pool. */
   decode(context: LlamaContext, batch: LlamaBatch): Promise<number>;
   /** (n_vocab) float32 of the i-th output row; -1 is the last. Valid until the next decode. */
@@ -99,6 +139,9 @@ export function declareLlama({ koffi, llama }: Libraries): Llama {
   const declare = (name: string, result: unknown, parameters: unknown[]) =>
     llama.func(`llama_${name}`, result as string, parameters as string[]);
   const decode = declare("decode", "int32", [pointer, structs.batch]);
+  const getData = declare("state_seq_get_data", "size_t", [pointer, pointer, "size_t", "int32"]);
+  const setData = declare("state_seq_set_data", "size_t", [pointer, pointer, "size_t", "int32"]);
+  const tokenDataArray = koffi.inout(koffi.pointer(structs.tokenDataArray));
   return {
     structs,
     backendInit: declare("backend_init", "void", []),
@@ -122,12 +165,34 @@ export function declareLlama({ koffi, llama }: Libraries): Llama {
     tokenToPiece: declare("token_to_piece", "int32", [pointer, "int32", pointer, "int32", "int32", "bool"]),
     memoryClear: declare("memory_clear", "void", [pointer, "bool"]),
     memorySeqRm: declare("memory_seq_rm", "bool", [pointer, "int32", "int32", "int32"]),
-    decode: (context, batch) =>
-      new Promise((resolve, reject) => {
-        decode.async(context, batch, (error: Error | null, code: number) =>
-          error === null ? resolve(code) : reject(error),
-        );
-      }),
+    modelNEmbdOut: declare("model_n_embd_out", "int32", [pointer]),
+    modelIsRecurrent: declare("model_is_recurrent", "bool", [pointer]),
+    modelIsHybrid: declare("model_is_hybrid", "bool", [pointer]),
+    modelHasEncoder: declare("model_has_encoder", "bool", [pointer]),
+    modelHasDecoder: declare("model_has_decoder", "bool", [pointer]),
+    memorySeqCp: declare("memory_seq_cp", "void", [pointer, "int32", "int32", "int32", "int32"]),
+    memorySeqPosMax: declare("memory_seq_pos_max", "int32", [pointer, "int32"]),
+    stateSeqGetSize: declare("state_seq_get_size", "size_t", [pointer, "int32"]),
+    stateSeqGetData: (...call) => onPool(getData, call),
+    stateSeqSetData: (...call) => onPool(setData, call),
+    setEmbeddings: declare("set_embeddings", "void", [pointer, "bool"]),
+    getEmbeddingsIth: declare("get_embeddings_ith", pointer, [pointer, "int32"]),
+    getEmbeddingsSeq: declare("get_embeddings_seq", pointer, [pointer, "int32"]),
+    poolingType: declare("pooling_type", "int32", [pointer]),
+    samplerInitGrammar: declare("sampler_init_grammar", pointer, [pointer, "str", "str"]),
+    samplerApply: declare("sampler_apply", "void", [pointer, tokenDataArray]),
+    samplerAccept: declare("sampler_accept", "void", [pointer, "int32"]),
+    samplerFree: declare("sampler_free", "void", [pointer]),
+    decode: (...call) => onPool(decode, call),
     getLogitsIth: declare("get_logits_ith", pointer, [pointer, "int32"]),
   };
+}
+
+/** Runs a native function on libuv's pool, so that the event loop goes on. */
+function onPool(native: ReturnType<LibraryHandle["func"]>, call: readonly unknown[]): Promise<number> {
+  return new Promise((resolve, reject) => {
+    native.async(...call, (error: Error | null, result: number | bigint) =>
+      error === null ? resolve(Number(result)) : reject(error),
+    );
+  });
 }
