@@ -43,6 +43,8 @@ describe("pico, the model that ships", () => {
     const text = new TextModel(libraries, declareLlama(libraries), backend.ggml, {
       path: path("models/pico/pico.gguf"),
       contextLength: 128,
+      parallel: () => 1,
+      embeddingModel: false,
       threads: 1,
       memoryMap: true,
       onProgress: () => {},

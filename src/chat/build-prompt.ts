@@ -1,3 +1,4 @@
+import type { Tool, ToolChoice } from "../spec/tool.ts"; import type { StreamRequest } from "../spec/model.ts";
 import { randomBytes } from "node:crypto";
 import { MullError } from "../spec/errors.ts";
 import type { Message } from "../spec/message.ts";
@@ -13,10 +14,12 @@ export type PromptPiece =
   /** Text in which the model's special tokens are recognised. */
   { type: "text"; text: string } | { type: "image"; index: number };
 
-export interface PromptOptions {
+export interface PromptVariables { tools?: readonly Tool[]; toolChoice?: ToolChoice; think?: StreamRequest["think"]; raw?: boolean }
+export interface PromptOptions extends PromptVariables {
+  template: string;
   /** Texts of the model's control tokens, such as `</s>`. A user who types one must not create it. */
   controlTokens: readonly string[];
-  render: (messages: readonly TemplateMessage[]) => Promise<string>;
+  render: (request: {messages: readonly TemplateMessage[]; addGenerationPrompt: boolean}) => Promise<string>;
 }
 
 /**
@@ -34,7 +37,7 @@ export async function buildPrompt(
   const protect = protector(options.controlTokens, cut);
 
   const rendered = await options.render(
-    messages.map(({ role, parts }) => ({ role, content: contentOf(parts, marker, protect) })),
+    {messages: messages.map(({ role, parts }) => ({ role, content: contentOf(parts, marker, protect) })), addGenerationPrompt: true},
   );
 
   const pieces: PromptPiece[] = [];

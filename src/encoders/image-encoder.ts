@@ -16,6 +16,10 @@ export interface ImageEncoder {
   readonly precision: string;
   /** Rows that one picture of this size takes. Known without encoding it, so that overflow is found first. */
   countTokens(width: number, height: number): number;
+  /** What `preprocess` does, in words: part of the key of cached rows. */
+  readonly preprocessing: string;
+  /** How the rows of one picture lie on it, in raster order; undefined if they form no grid. */
+  grid(width: number, height: number): { rows: number; columns: number } | undefined;
   /** Pure: pixels to model input, and what was done to them on the way. Touches no native code. */
   preprocess(image: RgbImage): PreprocessedImage;
   /**

@@ -25,6 +25,7 @@ const TENSORS_PER_BLOCK = 64;
  * Liu et al. 2023, "Improved Baselines with Visual Instruction Tuning".
  */
 export class LlavaEncoder implements ImageEncoder {
+  readonly preprocessing = "LLaVA 1.5: square with bars of the mean colour, bicubic as Pillow 10, normalised";
   readonly projector: string;
   readonly imageSize: number;
   readonly embeddingLength: number;
@@ -84,6 +85,11 @@ export class LlavaEncoder implements ImageEncoder {
       await weights.close();
       throw error;
     }
+  }
+
+  grid(): { rows: number; columns: number } {
+    const side = Math.sqrt(this.#config.patches);
+    return { rows: side, columns: side };
   }
 
   countTokens(): number {
