@@ -1,6 +1,7 @@
 import { Command, CommanderError } from "commander";
 import { ERROR_TABLE, MullError } from "../spec/errors.ts";
 import type { CliContext } from "./cli-context.ts";
+import { addCacheCommand } from "./options/cache-options.ts";
 import { addModelOptions, addRunOptions, readModelFlags, readRunSettings } from "./options/run-options.ts";
 import { packageVersion } from "./package-version.ts";
 import { errorText } from "./report-error.ts";
@@ -111,5 +112,7 @@ function createProgram(
       return inspect(files, { load, useModel: model !== false, json: flags["json"] === true }, context);
     }),
   );
+
+  addCacheCommand(program, context, start);
   return program;
 }

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { mkdir, open, readFile, rename, stat, writeFile } from "node:fs/promises";
-import { cpus, homedir } from "node:os";
+import { cpus } from "node:os";
 import path from "node:path";
+import { cacheDirectory } from "../cache/cache-directory.ts";
 import type { Gguf } from "../gguf/gguf.ts";
 import type { WeightType } from "../native/weights.ts";
 
@@ -51,6 +52,5 @@ async function decisionPath(gguf: Gguf, device: string): Promise<string> {
       await handle.close();
     }
   }
-  const cache = process.env["XDG_CACHE_HOME"] || path.join(homedir(), ".cache");
-  return path.join(cache, "mull", "encoder-precision", digest.digest("hex").slice(0, 32));
+  return path.join(cacheDirectory(), "encoder-precision", digest.digest("hex").slice(0, 32));
 }

@@ -1,0 +1,34 @@
+import { type CipherGCM, createCipheriv, createHash } from "node:crypto";
+
+/** Length of a checksum in bytes. */
+export const CHECKSUM_BYTES = 16;
+
+/**
+ * Checksum over an entry: the AES-128-GCM authentication tag (GMAC, NIST SP 800-38D) of the payload, under a key that
+ * is the SHA-256 of header and facts, so that it covers these, too.
+ *
+ * It finds what disks, cuts of power and other programs do to a file; whoever may write the file may also write its
+ * checksum, as with any without a secret. A quarter of the time of SHA-256 where the processor knows SHA, and a
+ * fifteenth where it only knows AES: reading a state of the KV cache is mostly this.
+ */
+export class EntryChecksum {
+  readonly #cipher: CipherGCM;
+
+  /** @param head header and facts */
+  constructor(head: Uint8Array) {
+    const key = createHash("sha256").update(head).digest().subarray(0, 16);
+    // No two entries share a key and nothing is encrypted: the initialisation vector may stay the same.
+    this.#cipher = createCipheriv("aes-128-gcm", key, Buffer.alloc(12));
+  }
+
+  /** Takes the next bytes of the payload. */
+  update(bytes: Uint8Array): void {
+    this.#cipher.setAAD(bytes);
+  }
+
+  /** (16) uint8. */
+  digest(): Buffer {
+    this.#cipher.final();
+    return this.#cipher.getAuthTag();
+  }
+}
