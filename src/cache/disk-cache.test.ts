@@ -13,7 +13,7 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
 import {
@@ -98,11 +98,11 @@ describe("a damaged entry", () => {
   const changed = (change: (bytes: Buffer) => Buffer): void =>
     writeFileSync(fileOf(folder, 1), change(Buffer.from(whole)), { mode: 0o600 });
 
-  const expectMissAndRemoval = (): void => {
+  /** Whether asking for it is a miss, counts as damage, and removes the file. */
+  const isFoundOut = (): boolean => {
     const cache = openDiskCache(folder);
-    expect(get(cache, 1)).toBeUndefined();
-    expect(cache.counters.corrupt).toBe(1);
-    expect(existsSync(fileOf(folder, 1))).toBe(false);
+    const missed = get(cache, 1) === undefined;
+    return missed && cache.counters.corrupt === 1 && !existsSync(fileOf(folder, 1));
   };
 
   it("is a miss and is removed, whichever bit of whichever byte was flipped", () => {
@@ -112,7 +112,7 @@ describe("a damaged entry", () => {
           bytes[place] = (bytes[place] ?? 0) ^ (1 << bit);
           return bytes;
         });
-        expectMissAndRemoval();
+        expect(isFoundOut()).toBe(true);
       }
     }
   });
@@ -120,16 +120,16 @@ describe("a damaged entry", () => {
   it("is a miss and is removed, wherever it was cut off, and with bytes behind its end", () => {
     for (let length = 0; length < whole.length; length++) {
       changed((bytes) => bytes.subarray(0, length));
-      expectMissAndRemoval();
+      expect(isFoundOut()).toBe(true);
     }
     changed((bytes) => Buffer.concat([bytes, Buffer.alloc(1)]));
-    expectMissAndRemoval();
+    expect(isFoundOut()).toBe(true);
   });
 
   it("is a miss and is removed when it was zeroed and kept its size and times", () => {
     changed((bytes) => bytes.fill(0));
     setUsed(folder, 1, ago(1));
-    expectMissAndRemoval();
+    expect(isFoundOut()).toBe(true);
   });
 
   it("of several slices is found, too", () => {
@@ -155,7 +155,7 @@ describe("a damaged entry", () => {
         return bytes;
       });
       truncateSync(fileOf(folder, 1), fileBytes);
-      expectMissAndRemoval();
+      expect(isFoundOut()).toBe(true);
     }
   });
 
@@ -164,11 +164,11 @@ describe("a damaged entry", () => {
     put(cache, 1);
     put(cache, 2);
     renameSync(fileOf(folder, 2), fileOf(folder, 1));
-    expectMissAndRemoval();
+    expect(isFoundOut()).toBe(true);
     put(cache, 1, 64, "rows");
     mkdirSync(join(folder, "snapshots"), { recursive: true });
     linkSync(entryPath(folder, "rows", keyOf(1)), fileOf(folder, 1));
-    expectMissAndRemoval();
+    expect(isFoundOut()).toBe(true);
   });
 
   it("can be told from a good one by verify, which removes it and does not count as use", () => {
@@ -319,14 +319,12 @@ describe("the limit", () => {
         const limitBytes = 3000;
         const cache = openDiskCache(folder, { limitBytes });
         for (const { number, length, read } of steps) {
+          const isThere = read || (put(cache, number, length) && get(cache, number) !== undefined);
           if (read) get(cache, number);
-          else {
-            expect(put(cache, number, length)).toBe(true);
-            expect(get(cache, number)).toBeDefined();
-          }
+          expect(isThere).toBe(true);
           const bytes = [...cache.list()].reduce((sum, entry) => sum + entry.bytes, 0);
           expect(bytes).toBeLessThanOrEqual(limitBytes);
-          if (cache.counters.writes > 0) expect(cache.counters.bytes).toBe(bytes);
+          expect(cache.counters.bytes).toBe(cache.counters.writes === 0 ? 0 : bytes);
         }
       }),
       { numRuns: 20 },
@@ -435,7 +433,7 @@ describe("files that were never finished", () => {
     utimesSync(old, ago(11), ago(11));
     utimesSync(ahead, ago(-1e6), ago(-1e6));
     run(cache.count());
-    expect(names(folder).sort()).toEqual([keyOf(1), fresh.split("/").at(-1)].sort());
+    expect(new Set(names(folder))).toEqual(new Set([keyOf(1), basename(fresh)]));
   });
 
   it("are removed at once by whoever gives up writing", () => {

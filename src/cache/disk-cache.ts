@@ -2,17 +2,10 @@ import path from "node:path";
 import { type EntryKind, entryFolder, entryPath } from "./cache-directory.ts";
 import type { CacheKey } from "./cache-key.ts";
 import { diskSpace } from "./cache-size.ts";
-import {
-  type EntryGlance,
-  glanceAtEntry,
-  readEntry,
-  type StoredEntry,
-  syncFolder,
-  writeEntry,
-} from "./entry-file.ts";
+import { type EntryGlance, glanceAtEntry, readEntry, type StoredEntry, writeEntry } from "./entry-file.ts";
 import { DamagedEntry, entryBytes, MAX_ENTRY_BYTES, MAX_META_BYTES } from "./entry-format.ts";
 import { type EntryFile, isOwnFolder, listEntryFiles, removeFile } from "./entry-listing.ts";
-import { errorCode, type FileSystem, fileSystem } from "./file-system.ts";
+import { errorCode, type FileSystem, fileSystem, syncFolder } from "./file-system.ts";
 
 export interface DiskCacheOptions {
   directory: string;
@@ -180,14 +173,8 @@ export class DiskCache {
 
   /** Folders are made when something is written, each time: somebody may have removed them. */
   #prepare(folder: string): boolean {
-    const first = this.#fs.mkdirSync(this.directory, { recursive: true, mode: 0o700 });
-    for (
-      let made = this.directory;
-      first !== undefined && made.length >= first.length;
-      made = path.dirname(made)
-    ) {
-      syncFolder(this.#fs, path.dirname(made));
-    }
+    const firstMade = this.#fs.mkdirSync(this.directory, { recursive: true, mode: 0o700 });
+    if (firstMade !== undefined) syncParents(this.#fs, this.directory, firstMade);
     try {
       this.#fs.mkdirSync(folder, { mode: 0o700 });
       syncFolder(this.#fs, this.directory);
@@ -287,4 +274,11 @@ export class DiskCache {
     this.#warned.add(about);
     this.#warn(`The cache in ${this.directory}: ${message}.`);
   }
+}
+
+/** @param firstMade the outermost of the new folders, of which `folder` is the innermost */
+function syncParents(fs: FileSystem, folder: string, firstMade: string): void {
+  const parent = path.dirname(folder);
+  syncFolder(fs, parent);
+  if (folder.length > firstMade.length) syncParents(fs, parent, firstMade);
 }
