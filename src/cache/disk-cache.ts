@@ -2,17 +2,10 @@ import path from "node:path";
 import { type EntryKind, entryFolder, entryPath } from "./cache-directory.ts";
 import type { CacheKey } from "./cache-key.ts";
 import { diskSpace } from "./cache-size.ts";
-import {
-  type EntryGlance,
-  glanceAtEntry,
-  readEntry,
-  type StoredEntry,
-  syncFolder,
-  writeEntry,
-} from "./entry-file.ts";
-import { DamagedEntry, entryBytes, MAX_META_BYTES } from "./entry-format.ts";
+import { type EntryGlance, glanceAtEntry, readEntry, type StoredEntry, writeEntry } from "./entry-file.ts";
+import { DamagedEntry, entryBytes, MAX_ENTRY_BYTES, MAX_META_BYTES } from "./entry-format.ts";
 import { type EntryFile, isOwnFolder, listEntryFiles, removeFile } from "./entry-listing.ts";
-import { errorCode, type FileSystem, fileSystem } from "./file-system.ts";
+import { errorCode, type FileSystem, fileSystem, syncFolder } from "./file-system.ts";
 
 export interface DiskCacheOptions {
   directory: string;
@@ -35,8 +28,9 @@ export interface DiskCacheCounters {
 
 /** Least-recently-used by modification time, which is set anew at most so often. */
 const TOUCH_MS = 60_000;
-/** Other processes write, too: after so long their entries are counted again. */
+/** Other processes write, too: after so long, or so much of its own, a process counts all entries again. */
 const RECOUNT_MS = 60_000;
+const RECOUNT_SHARE = 1 / 16;
 /** Entries beyond the limit go until this share of it is left, so that not every write must look for victims. */
 const KEPT_SHARE = 0.9;
 /** So many files are listed in less than a second. */
@@ -56,17 +50,20 @@ export class DiskCache {
   readonly counters: DiskCacheCounters = { writes: 0, drops: 0, corrupt: 0, bytes: 0 };
   readonly directory: string;
   readonly limitBytes: number;
+  readonly #largestBytes: number;
   readonly #fs: FileSystem;
   readonly #now: () => number;
   readonly #warn: (message: string) => void;
   readonly #warned = new Set<string>();
   #entries = 0;
   #countedAt = Number.NEGATIVE_INFINITY;
+  #countedBytes = 0;
   #writes = true;
 
   constructor(options: DiskCacheOptions) {
     this.directory = options.directory;
     this.limitBytes = options.limitBytes;
+    this.#largestBytes = Math.min(this.limitBytes, MAX_ENTRY_BYTES);
     this.#fs = options.fs ?? fileSystem;
     this.#now = options.now ?? Date.now;
     this.#warn = options.warn ?? (() => {});
@@ -153,7 +150,7 @@ export class DiskCache {
     meta: Uint8Array,
   ): Generator<void, boolean, undefined> {
     const bytes = entryBytes({ metaBytes: meta.byteLength, payloadBytes: payload.byteLength });
-    if (!this.#writes || meta.byteLength > MAX_META_BYTES || bytes > this.limitBytes) return false;
+    if (!this.#writes || meta.byteLength > MAX_META_BYTES || bytes > this.#largestBytes) return false;
     try {
       const folder = entryFolder(this.directory, kind);
       if (!this.#prepare(folder)) return false;
@@ -176,10 +173,11 @@ export class DiskCache {
 
   /** Folders are made when something is written, each time: somebody may have removed them. */
   #prepare(folder: string): boolean {
-    this.#fs.mkdirSync(path.dirname(folder), { recursive: true, mode: 0o700 });
+    const firstMade = this.#fs.mkdirSync(this.directory, { recursive: true, mode: 0o700 });
+    if (firstMade !== undefined) syncParents(this.#fs, this.directory, firstMade);
     try {
       this.#fs.mkdirSync(folder, { mode: 0o700 });
-      syncFolder(this.#fs, path.dirname(folder));
+      syncFolder(this.#fs, this.directory);
     } catch (error) {
       if (errorCode(error) !== "EEXIST") throw error;
     }
@@ -193,7 +191,10 @@ export class DiskCache {
 
   /** Removes the least recently used entries where `bytes` more would be too many. False: there is no room. */
   *#makeRoom(bytes: number): Generator<void, boolean, undefined> {
-    if (this.#now() - this.#countedAt > RECOUNT_MS) yield* this.#count();
+    const written = this.counters.bytes - this.#countedBytes;
+    if (this.#now() - this.#countedAt > RECOUNT_MS || written > this.limitBytes * RECOUNT_SHARE) {
+      yield* this.#count();
+    }
     if (this.#fits(bytes)) return true;
     const entries = yield* this.#count();
     const limit = this.#limit();
@@ -211,7 +212,8 @@ export class DiskCache {
       }
       if (index % FILES_PER_STEP === 0) yield;
     }
-    return this.#fits(bytes);
+    // Not every disk says at once that it has more room now.
+    return this.counters.bytes + bytes <= limit;
   }
 
   #fits(bytes: number): boolean {
@@ -235,6 +237,7 @@ export class DiskCache {
       if (entries.length % FILES_PER_STEP === 0) yield;
     }
     this.counters.bytes = bytes;
+    this.#countedBytes = bytes;
     this.#entries = entries.length;
     this.#countedAt = this.#now();
     return entries;
@@ -271,4 +274,11 @@ export class DiskCache {
     this.#warned.add(about);
     this.#warn(`The cache in ${this.directory}: ${message}.`);
   }
+}
+
+/** @param firstMade the outermost of the new folders, of which `folder` is the innermost */
+function syncParents(fs: FileSystem, folder: string, firstMade: string): void {
+  const parent = path.dirname(folder);
+  syncFolder(fs, parent);
+  if (folder.length > firstMade.length) syncParents(fs, parent, firstMade);
 }

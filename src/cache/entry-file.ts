@@ -5,7 +5,7 @@ import { type EntryKind, entryPath } from "./cache-directory.ts";
 import type { CacheKey } from "./cache-key.ts";
 import { CHECKSUM_BYTES, EntryChecksum } from "./entry-checksum.ts";
 import { DamagedEntry, decodeHeader, encodeHeader, type EntryHeader, HEADER_BYTES } from "./entry-format.ts";
-import { errorCode, type FileSystem, isOwn } from "./file-system.ts";
+import { errorCode, type FileSystem, isOwn, syncFolder, tryTo } from "./file-system.ts";
 
 /** Read, hashed and written at a time: small enough to be still in the processor's cache for the second look. */
 const SLICE_BYTES = 512 * 1024;
@@ -157,17 +157,6 @@ function openEntry(fs: FileSystem, file: string): number | undefined {
   }
 }
 
-/** A name is on the disk when its folder is. Windows cannot, and need not. */
-export function syncFolder(fs: FileSystem, folder: string): void {
-  if (process.platform === "win32") return;
-  const descriptor = fs.openSync(folder, constants.O_RDONLY | (constants.O_DIRECTORY ?? 0));
-  try {
-    fs.fsyncSync(descriptor);
-  } finally {
-    tryTo(() => fs.closeSync(descriptor));
-  }
-}
-
 function writeAll(fs: FileSystem, descriptor: number, bytes: Uint8Array): void {
   for (let start = 0; start < bytes.byteLength;) start += fs.writeSync(descriptor, bytes, start);
 }
@@ -177,13 +166,5 @@ function readAll(fs: FileSystem, descriptor: number, target: Uint8Array): void {
     const count = fs.readSync(descriptor, target, start, target.byteLength - start, null);
     if (count === 0) throw new DamagedEntry("The file is cut off.");
     start += count;
-  }
-}
-
-function tryTo(action: () => void): void {
-  try {
-    action();
-  } catch {
-    return;
   }
 }

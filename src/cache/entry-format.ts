@@ -19,6 +19,8 @@ import { CHECKSUM_BYTES } from "./entry-checksum.ts";
  */
 export const HEADER_BYTES = 72;
 export const MAX_META_BYTES: number = 64 * 1024;
+/** Of a whole file. A size beyond it is a fault of the disk, and no memory is allocated for it. */
+export const MAX_ENTRY_BYTES: number = 4 * 1024 ** 3;
 
 const MAGIC = Buffer.from("mullcach");
 const VERSION = 1;
@@ -56,7 +58,7 @@ export function decodeHeader(bytes: Buffer, kind: EntryKind, key: CacheKey, file
   const payloadBytes = Number(bytes.readBigUInt64LE(48));
   const metaBytes = bytes.readUInt32LE(64);
   const header = { kind, key, payloadBytes, createdMs: bytes.readDoubleLE(56), metaBytes };
-  if (metaBytes > MAX_META_BYTES || entryBytes(header) !== fileBytes) {
+  if (metaBytes > MAX_META_BYTES || fileBytes > MAX_ENTRY_BYTES || entryBytes(header) !== fileBytes) {
     throw new DamagedEntry("The lengths in the header are not those of the file.");
   }
   if (kind === "rows" && payloadBytes % 4 !== 0) throw new DamagedEntry("Rows are no float32.");

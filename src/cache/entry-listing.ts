@@ -1,3 +1,4 @@
+import type { Stats } from "node:fs";
 import path from "node:path";
 import { ENTRY_KINDS, type EntryKind, entryFolder } from "./cache-directory.ts";
 import { type CacheKey, isCacheKey } from "./cache-key.ts";
@@ -21,7 +22,7 @@ export interface EntryFile {
 
 /** Whether the folder of a kind is a folder, not a link to one, and belongs to this user. */
 export function isOwnFolder(fs: FileSystem, folder: string): boolean {
-  const stats = fs.lstatSync(folder, { throwIfNoEntry: false });
+  const stats = statsOf(fs, folder);
   return stats !== undefined && stats.isDirectory() && isOwn(stats);
 }
 
@@ -38,7 +39,7 @@ export function* listEntryFiles(
     const folder = entryFolder(directory, kind);
     for (const name of readFolder(fs, folder)) {
       const file = path.join(folder, name);
-      const stats = fs.lstatSync(file, { throwIfNoEntry: false });
+      const stats = statsOf(fs, file);
       if (stats === undefined) continue;
       if (isCacheKey(name)) {
         const usedMs = stats.mtimeMs > nowMs + CLOCK_SKEW_MS ? 0 : stats.mtimeMs;
@@ -61,6 +62,14 @@ export function removeFile(fs: FileSystem, file: string): boolean {
     return true;
   } catch (error) {
     return errorCode(error) === "ENOENT";
+  }
+}
+
+function statsOf(fs: FileSystem, file: string): Stats | undefined {
+  try {
+    return fs.lstatSync(file, { throwIfNoEntry: false });
+  } catch {
+    return undefined;
   }
 }
 

@@ -15,7 +15,7 @@ interface Row {
   bytes: number;
   lastUsed: string;
   created?: string;
-  /** Facts as the engine wrote them; absent for a damaged entry. */
+  /** Facts as the engine wrote them; absent where they cannot be read. */
   meta?: unknown;
 }
 
@@ -122,7 +122,7 @@ function table(rows: readonly Row[]): string {
 
 /** "bakllava, 640x480, 576 tokens": as far as the facts say; they are a file's, and may be anything. */
 function factsText({ meta }: Row): string {
-  if (meta === undefined) return "damaged";
+  if (meta === undefined) return "damaged, or not readable";
   if (typeof meta !== "object" || meta === null) return "";
   const { model, pictures, tokens, path } = meta as Record<string, unknown>;
   const facts: string[] = [];
