@@ -2,7 +2,7 @@ import { Command, CommanderError } from "commander";
 import { ERROR_TABLE, MullError } from "../spec/errors.ts";
 import type { CliContext } from "./cli-context.ts";
 import { addModelOptions, addRunOptions, readModelFlags, readRunSettings } from "./options/run-options.ts";
-import { packageVersion } from "./package-version.ts";
+import { packageVersion } from "../spec/package-version.ts";
 import { errorText } from "./report-error.ts";
 import { createPaint } from "./terminal/colour.ts";
 
