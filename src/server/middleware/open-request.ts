@@ -48,7 +48,6 @@ export function openRequest(
     deadline.unref();
 
     const finish = (): void => {
-      clearTimeout(deadline);
       close();
       const abandoned = outgoing !== undefined && !outgoing.writableFinished;
       if (abandoned) controller.abort(new MullError("aborted", "The client went away."));
@@ -59,7 +58,12 @@ export function openRequest(
       });
     };
     if (outgoing === undefined) followSignal(c.req.raw.signal, controller);
-    else outgoing.once("close", finish);
+    else {
+      outgoing.once("close", () => {
+        clearTimeout(deadline);
+        finish();
+      });
+    }
 
     try {
       await orAborted(next(), controller.signal);
@@ -68,7 +72,7 @@ export function openRequest(
     }
     // Whoever keeps this connection must not send another request over it.
     if (lifetime.draining) c.res.headers.set("Connection", "close");
-    // Without a socket nothing tells when the answer has been read.
+    // Without a socket nothing tells when the answer has been read; its deadline stays.
     if (outgoing === undefined) finish();
   };
 }
