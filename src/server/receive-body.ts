@@ -22,7 +22,8 @@ export async function receiveJsonBody(
       "A web page must send its request as Content-Type: application/json.",
     );
   }
-  const bytes = await receiveBody(c, limitBytes);
+  const hint = "Upload large pictures with POST /api/media, and name them by their digest.";
+  const bytes = await receiveBody(c, limitBytes, hint);
   if (bytes.length === 0) throw new MullError("invalid_argument", "missing request body");
   return bytes;
 }
@@ -30,10 +31,15 @@ export async function receiveJsonBody(
 /**
  * All bytes of a body, in a buffer of their own: (bytes) uint8.
  *
+ * @param hint what to do when there are too many
  * @throws MullError `body_too_large`, before anything is read if the request says so itself; `unsupported_media`
  *   for a Content-Encoding; `aborted` when the client goes away
  */
-export async function receiveBody(c: RequestContext, limitBytes: number): Promise<Uint8Array<ArrayBuffer>> {
+export async function receiveBody(
+  c: RequestContext,
+  limitBytes: number,
+  hint: string,
+): Promise<Uint8Array<ArrayBuffer>> {
   const encoding = c.req.header("content-encoding") ?? "identity";
   if (encoding.toLowerCase() !== "identity") {
     throw new MullError(
@@ -45,14 +51,14 @@ export async function receiveBody(c: RequestContext, limitBytes: number): Promis
     );
   }
   const claimed = Number(c.req.header("content-length") ?? 0);
-  if (claimed > limitBytes) throw tooLarge(limitBytes);
+  if (claimed > limitBytes) throw tooLarge(limitBytes, hint);
   const { incoming, outgoing } = c.env ?? {};
   if (incoming?.headers.expect !== undefined) outgoing?.writeContinue();
   let buffer = new Uint8Array(Math.min(claimed || 4096, TRUSTED_BYTES));
   let length = 0;
   for await (const chunk of chunksOf(c)) {
     const total = length + chunk.length;
-    if (total > limitBytes) throw tooLarge(limitBytes);
+    if (total > limitBytes) throw tooLarge(limitBytes, hint);
     if (total > buffer.length) {
       const larger = new Uint8Array(claimed >= total ? claimed : Math.min(total * 2, limitBytes));
       larger.set(buffer.subarray(0, length));
@@ -76,9 +82,7 @@ async function* chunksOf(c: RequestContext): AsyncGenerator<Uint8Array> {
   }
 }
 
-function tooLarge(limitBytes: number): MullError {
-  const limit = `${Math.floor(limitBytes / 1024 ** 2)} MiB`;
-  return new MullError("body_too_large", `The request's body is over the limit of ${limit}.`, {
-    hint: "Upload large pictures with POST /api/media, and name them by their digest.",
-  });
+function tooLarge(limitBytes: number, hint: string): MullError {
+  const limit = limitBytes < 1024 ** 2 ? `${limitBytes} bytes` : `${Math.floor(limitBytes / 1024 ** 2)} MiB`;
+  return new MullError("body_too_large", `The request's body is over the limit of ${limit}.`, { hint });
 }
