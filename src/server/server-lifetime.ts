@@ -4,6 +4,8 @@ import { MullError } from "../spec/errors.ts";
 export class ServerLifetime {
   #draining = false;
   readonly #open = new Set<AbortController>();
+  /** By Node's request, for those who know a request by its socket. */
+  readonly #byIncoming = new WeakMap<object, AbortController>();
   #whenIdle: (() => void)[] = [];
 
   /** True when no new request is taken any more. */
@@ -17,12 +19,21 @@ export class ServerLifetime {
   }
 
   /** @returns a function for the moment when the request's answer is complete, or nobody waits for it any more */
-  open(request: AbortController): () => void {
+  open(request: AbortController, incoming?: object): () => void {
     this.#open.add(request);
+    if (incoming !== undefined) this.#byIncoming.set(incoming, request);
     return () => {
       this.#open.delete(request);
       if (this.#open.size === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
     };
+  }
+
+  /** @returns false for what is no open request of the app, or was aborted before */
+  abort(incoming: object, reason: MullError): boolean {
+    const request = this.#byIncoming.get(incoming);
+    if (request === undefined || request.signal.aborted || !this.#open.has(request)) return false;
+    request.abort(reason);
+    return true;
   }
 
   drain(): void {

@@ -24,6 +24,7 @@ const histogram = (help: string, buckets = SECONDS): MetricDefinition => ({
 export const METRICS: Readonly<Record<string, MetricDefinition>> = {
   http_requests_total: counter("HTTP requests by method, route and status; 499 is a client that went away."),
   http_request_duration_seconds: histogram("Time from a request's headers to the end of its answer."),
+  http_connections: gauge("Open connections."),
   rejected_total: counter("Requests and connections that were refused, by reason."),
 
   requests_finished_total: counter(

@@ -27,11 +27,13 @@ export function checkHost(options: ServerOptions): MiddlewareHandler<ServerEnvir
   };
 }
 
-/** The Host header, and the host of an absolute request target (`GET http://name/ HTTP/1.1`): both must be known. */
+/** Every Host header, and the host of an absolute request target (`GET http://name/ HTTP/1.1`): all must be known. */
 function hostsOf(c: RequestContext): string[] {
   const target = new URL(c.req.url).host;
-  const header = c.env?.incoming === undefined ? c.req.header("host") : c.env.incoming.headers.host;
-  return header === undefined ? [target] : [header, target];
+  const header = c.req.header("host");
+  // Of several, Node's `headers` has only the first.
+  const headers = c.env?.incoming?.headersDistinct["host"] ?? (header === undefined ? [] : [header]);
+  return [...headers, target];
 }
 
 /** "Name:1234" → "name", "[::1]:1" → "[::1]"; undefined for what is no host at all. */

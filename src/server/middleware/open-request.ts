@@ -25,8 +25,8 @@ export function openRequest(
   return async (c, next) => {
     const started = performance.now();
     const controller = new AbortController();
-    const close = lifetime.open(controller);
     const { incoming, outgoing } = c.env ?? {};
+    const close = lifetime.open(controller, incoming);
     // A connection serves many requests: what was written before is not this one's.
     const bytesBefore = incoming?.socket.bytesWritten ?? 0;
 
