@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { toContent, toMessages, wireMessage } from "./wire-message.ts";
+import { toContent, toMessages, type WireMessage, wireMessage } from "./wire-message.ts";
 
 const bytes = async (image: string | Uint8Array): Promise<Uint8Array> => Buffer.from(image as string);
 const picture = (name: string): object => ({ type: "image", image: Buffer.from(name) });
@@ -48,6 +48,43 @@ describe("pictures of a message", () => {
       return bytes(image);
     });
     expect(places.at(-1)).toBe("images[0]");
+  });
+});
+
+describe("messages of one role in a row", () => {
+  const user = (content: string, images: string[] = []): WireMessage => ({ role: "user", content, images });
+
+  it.each([
+    ["are one text", [user("a"), user("b"), user("")], "a\n\nb"],
+    [
+      "keep a picture in front of its question",
+      [user("", ["p"]), user("What?")],
+      [picture("p"), text("What?")],
+    ],
+    ["keep a picture behind its question", [user("What?"), user("", ["p"])], [text("What?"), picture("p")]],
+    [
+      "are set apart where texts meet",
+      [user("1", ["p"]), user("2"), user("3", ["q"])],
+      [picture("p"), text("1"), text("\n\n"), text("2"), picture("q"), text("3")],
+    ],
+  ])("%s", async (_, wire, content) => {
+    expect(await toMessages(wire, {}, bytes)).toEqual([{ role: "user", content }]);
+  });
+
+  it("stay apart when they call tools, answer for them, or think", async () => {
+    const wire: WireMessage[] = [
+      user("?"),
+      { role: "assistant", content: "a", thinking: "Hm." },
+      {
+        role: "assistant",
+        content: "b",
+        tool_calls: [{ function: { name: "x" } }, { function: { name: "y" } }],
+      },
+      { role: "tool", content: "1" },
+      { role: "tool", content: "2" },
+      { role: "assistant", content: "c" },
+    ];
+    expect(await toMessages(wire, {}, bytes)).toHaveLength(6);
   });
 });
 

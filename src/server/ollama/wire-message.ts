@@ -1,6 +1,7 @@
 import { z } from "@hono/zod-openapi";
 import type { ImagePart, MediaSource, Message, Part } from "../../spec/message.ts";
 import { mediaInput } from "../route-module.ts";
+import { mergeTurns } from "./merge-turns.ts";
 import type { Nullish } from "./nullish.ts";
 import { OpenCalls, wireToolCall, type WireToolCall } from "./wire-tools.ts";
 
@@ -46,7 +47,7 @@ export type ImageBudget = Pick<ImagePart, "detail" | "maxTokens">;
  */
 export type ReadImage = (image: string | Uint8Array, where: string) => Promise<MediaSource>;
 
-/** A conversation in our terms. */
+/** A conversation in our terms, one message for each turn. */
 export async function toMessages(
   messages: readonly WireMessage[],
   budget: ImageBudget,
@@ -72,7 +73,7 @@ export async function toMessages(
     const toolCalls = wire.role === "assistant" ? calls.begin(wire.tool_calls ?? []) : [];
     converted.push(toolCalls.length === 0 ? message : { ...message, toolCalls });
   }
-  return converted;
+  return mergeTurns(converted);
 }
 
 /**
