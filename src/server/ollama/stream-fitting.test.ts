@@ -20,7 +20,12 @@ function shortModel(context: number): { model: Model; asked: (readonly Message[]
       asked.push(request.messages);
       yield FINISH;
     },
-    countTokens: async (request) => ({ total: tokens(request), text: 0, image: 0 }),
+    // An engine may refuse to count, too, what is too long.
+    countTokens: async (request) => {
+      const total = tokens(request);
+      if (total > context) throw new MullError("context_overflow", "too long");
+      return { total, text: 0, image: 0 };
+    },
   };
   return { model, asked };
 }

@@ -53,9 +53,16 @@ async function shorten(
   const starts = turnStarts(messages, mayLosePictures);
   const from = (start: number): readonly Message[] =>
     messages.filter((message, index) => index >= start || message.role === "system");
-  // One token of the context is for the answer.
-  const fits = async (start: number): Promise<boolean> =>
-    (await model.countTokens({ ...request, messages: from(start) })).total < model.info.contextLength;
+  const fits = async (start: number): Promise<boolean> => {
+    try {
+      const { total } = await model.countTokens({ ...request, messages: from(start) });
+      // One token of the context is for the answer.
+      return total < model.info.contextLength;
+    } catch (error) {
+      if (MullError.wrap(error).code === "context_overflow") return false;
+      throw error;
+    }
+  };
   // A later start is shorter: the first that fits lies between `low` and `high`.
   let low = 0;
   let high = starts.length;

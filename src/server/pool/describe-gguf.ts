@@ -60,12 +60,11 @@ export function countWeights(gguf: Gguf): number {
 
 /** A file that says how to pool its rows is an embedding model; every other one completes texts. */
 function capabilitiesOf(text: Gguf, architecture: string, sees: boolean, template: string): Capability[] {
-  const seeing: Capability[] = sees ? ["vision"] : [];
-  if (text.number(`${architecture}.pooling_type`) !== undefined) return ["embedding", ...seeing];
+  if ((text.number(`${architecture}.pooling_type`) ?? 0) > 0) return ["embedding"];
   const { tools, thinking } = templateFeatures(template);
   return [
     "completion",
-    ...seeing,
+    ...(sees ? ["vision" as const] : []),
     ...(tools ? ["tools" as const] : []),
     ...(thinking ? ["thinking" as const] : []),
   ];
