@@ -6,10 +6,9 @@ import type { FinishReason, Timings, TokenLogprob, Usage } from "../../spec/stre
 import type { ToolCall } from "../../spec/tool.ts";
 import type { AcquireOptions, CatalogEntry } from "../model-pool.ts";
 import { observeStream } from "../observe-stream.ts";
-import { readMediaInput } from "../read-media-input.ts";
+import { countImages, readMediaInput } from "../read-media-input.ts";
 import type { RequestContext } from "../route-module.ts";
 import type { ServerContext } from "../server-context.ts";
-import { invalid } from "./request-fields.ts";
 import { streamFitting } from "./stream-fitting.ts";
 import type { ReadImage } from "./wire-message.ts";
 
@@ -57,13 +56,7 @@ export async function* answerEvents(
   ask: Ask,
 ): AsyncGenerator<AnswerEvent> {
   const { client, signal } = c.var;
-  const { maxImages } = context.options;
-  if (ask.images > maxImages) {
-    throw invalid(
-      "images",
-      `The request has ${ask.images} pictures; this server takes at most ${maxImages}.`,
-    );
-  }
+  countImages(ask.images, context);
   const leave = context.admission.enter(client, ask.entry.name);
   try {
     const messages = await ask.readMessages((image, where) =>

@@ -81,7 +81,8 @@ export function answerMetrics(end: AnswerEnd, totalMs: number): AnswerMetrics {
   return {
     done_reason: reason === "length" ? "length" : "stop",
     total_duration: toNanoseconds(totalMs),
-    load_duration: toNanoseconds(loadMs),
+    // The engine's own is not 0 when it had to be started anew after a crash.
+    load_duration: toNanoseconds(loadMs + timings.loadMs),
     prompt_eval_count: usage.inputTokens.total,
     prompt_eval_duration: toNanoseconds(timings.encodeMs + timings.prefillMs),
     eval_count: usage.outputTokens,

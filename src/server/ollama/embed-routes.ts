@@ -1,7 +1,7 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import type { EmbedInput } from "../../spec/model.ts";
 import { readBody } from "../read-body.ts";
-import { readMediaInput } from "../read-media-input.ts";
+import { countImages, readMediaInput } from "../read-media-input.ts";
 import {
   addRoute,
   jsonBody,
@@ -152,10 +152,7 @@ function checkInputs(inputs: readonly WireInput[], context: ServerContext): void
     else if (input.text == null)
       throw invalid(`input[${index}]`, `input[${index}] has neither text nor image.`);
   }
-  const { maxImages } = context.options;
-  if (pictures > maxImages) {
-    throw invalid("input", `The request has ${pictures} pictures; this server takes at most ${maxImages}.`);
-  }
+  countImages(pictures, context);
 }
 
 async function toInputs(

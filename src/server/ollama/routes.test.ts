@@ -517,7 +517,10 @@ describe("errors", () => {
       { role: "user", content: "?", images: [PICTURE] },
     ];
     const { status, body } = await post("/api/chat", { model: "pico", messages });
-    expect([status, body.error]).toEqual([400, "The request has 3 pictures; this server takes at most 2."]);
+    expect([status, body]).toEqual([
+      400,
+      { error: expect.stringMatching(/^The request has 3 pictures; .* 2/) },
+    ]);
     expect(requests).toEqual([]);
   });
 

@@ -119,7 +119,7 @@ export function createModelPool(
       const model = await load({
         ...files,
         contextLength: slot.contextLength,
-        parallel: options.parallel,
+        parallel: files.parallel ?? options.parallel,
         signal: slot.abandon.signal,
       });
       if (slot.state === "loading") {
