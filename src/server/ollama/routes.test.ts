@@ -212,7 +212,7 @@ describe("/api/chat", () => {
       overflow: "shrink",
     });
     expect(requests[0]?.messages[0]?.content).toEqual([
-      { type: "image", image: Buffer.from(PNG), maxTokens: 9, detail: "low" },
+      { type: "image", image: new Uint8Array(PNG), maxTokens: 9, detail: "low" },
       { type: "text", text: "What?" },
     ]);
     expect(requests[0]?.overflow).toBe("shrink");
@@ -577,7 +577,7 @@ describe("/api/embed", () => {
       prompt_eval_image: 4,
       receipts: [RECEIPT],
     });
-    expect(embeds[0]?.inputs).toEqual(["a", { text: "b" }, { image: Buffer.from(PNG), text: "c" }]);
+    expect(embeds[0]?.inputs).toEqual(["a", { text: "b" }, { image: new Uint8Array(PNG), text: "c" }]);
     expect(embeds[0]?.options).toMatchObject({ truncate: false, dimensions: 2, client: "local" });
     expect(leases()).toBe(0);
   });
