@@ -3,7 +3,8 @@ import { ERROR_TABLE, MullError } from "../spec/errors.ts";
 import type { CliContext } from "./cli-context.ts";
 import { addCacheCommand } from "./options/cache-options.ts";
 import { addModelOptions, addRunOptions, readModelFlags, readRunSettings } from "./options/run-options.ts";
-import { packageVersion } from "./package-version.ts";
+import { addServeOptions } from "./options/serve-options.ts";
+import { packageVersion } from "../spec/package-version.ts";
 import { errorText } from "./report-error.ts";
 import { createPaint } from "./terminal/colour.ts";
 
@@ -13,6 +14,7 @@ const EXAMPLES = `Examples:
   mull run                                            talk with pico
   mull run --model-file llava.gguf --projector mmproj.gguf "describe ./x.png"
   mull inspect *.png                                  what a model would see
+  mull serve                                          for Ollama's and OpenAI's clients
 `;
 
 const RUN_EXAMPLES = `Examples:
@@ -26,6 +28,12 @@ const RUN_EXAMPLES = `Examples:
 const INSPECT_EXAMPLES = `Examples:
   mull inspect ./smile.png
   mull inspect --json *.jpg
+`;
+
+const SERVE_EXAMPLES = `Examples:
+  mull serve
+  mull serve --model llava=./llava.gguf,./mmproj.gguf --keep-alive 1h
+  mull serve --host 0.0.0.0 --api-key-file ./keys --allow-host gpu-box
 `;
 
 const RUN_NOTES = `
@@ -114,5 +122,15 @@ function createProgram(
   );
 
   addCacheCommand(program, context, start);
+  const serveCommand = program
+    .command("serve")
+    .description("Serve models over HTTP, for clients of Ollama, OpenAI and Anthropic.")
+    .addHelpText("before", SERVE_EXAMPLES);
+  addServeOptions(serveCommand).action((flags: Record<string, unknown>) =>
+    start(async () => {
+      const { serve } = await import("./commands/serve.ts");
+      return serve(flags, context);
+    }),
+  );
   return program;
 }

@@ -89,7 +89,8 @@ function localPath(url: string, name: string): string {
   }
 }
 
-function notAPicture(name: string, format: string, label: string): MullError {
+/** The error of bytes that `sniff` knows as something else. */
+export function notAPicture(name: string, format: string, label: string): MullError {
   const message =
     format === "unknown" || format === "empty"
       ? `${name} is ${label}.`

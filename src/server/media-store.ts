@@ -8,7 +8,10 @@ export interface StoredMedia {
 
 /** Uploaded pictures, in memory, bounded, by client: nobody can name another's. */
 export interface MediaStore {
-  /** @throws MullError `media_too_large` */
-  put(client: string, bytes: Uint8Array): StoredMedia;
+  /**
+   * @param sha256 of the bytes, if it is known already
+   * @throws MullError `media_too_large`
+   */
+  put(client: string, bytes: Uint8Array, sha256?: string): StoredMedia;
   get(client: string, sha256: string): StoredMedia | undefined;
 }

@@ -19,7 +19,10 @@ export interface CatalogEntry {
 }
 
 export interface AcquireOptions {
-  /** How long the model stays after this use, in ms: 0 unloads it at once, Infinity keeps it. Default: the server's. */
+  /**
+   * How long the model stays after this use, in ms: 0 unloads it at once, Infinity keeps it. Default: as the
+   * last request wished that wished anything, else the server's.
+   */
   keepAliveMs?: number;
   /** Least context length; a model loaded with a shorter one is loaded again when it is idle. */
   contextLength?: number;

@@ -38,6 +38,7 @@ function deepest(issue: Issue, prefix: readonly PropertyKey[]): Issue {
     const candidate = deepest(first, path);
     if (best === undefined || candidate.path.length > best.path.length) best = candidate;
   }
+  if (best !== undefined && isMissing(best)) return best;
   const types = issue.errors.flatMap((branch) => expectedAt(branch[0]));
   // No branch got anywhere: name all that would do.
   if (best !== undefined && best.path.length === path.length && types.length === issue.errors.length) {
@@ -50,9 +51,13 @@ function expectedAt(issue: Issue | undefined): string[] {
   return issue?.code === "invalid_type" && issue.path.length === 0 ? [issue.expected] : [];
 }
 
+/** By Zod's own words: "Invalid input: expected string, received undefined" */
+function isMissing(issue: Issue): boolean {
+  return issue.code === "invalid_type" && issue.message.endsWith("received undefined");
+}
+
 function complaintOf(issue: Issue): string {
-  // Zod's own words: "Invalid input: expected string, received undefined"
-  if (issue.code === "invalid_type" && issue.message.endsWith("received undefined")) return "is required";
+  if (isMissing(issue)) return "is required";
   const message = issue.message.replace(/^Invalid input: /, "").replace(/\.$/, "");
   return message.charAt(0).toLowerCase() + message.slice(1);
 }

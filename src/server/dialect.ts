@@ -1,0 +1,31 @@
+import type { MullError } from "../spec/errors.ts";
+import { anthropicError } from "./anthropic/anthropic-error.ts";
+import { openaiError } from "./openai/openai-error.ts";
+
+/** Whose API a path belongs to: it decides the shape of errors. Our own routes speak like Ollama's. */
+export type Dialect = "ollama" | "openai" | "anthropic";
+
+export function dialectOf(path: string): Dialect {
+  if (/^\/v1\/messages(?:\/|$)/.test(path)) return "anthropic";
+  return path.startsWith("/v1/") ? "openai" : "ollama";
+}
+
+export interface ErrorAnswer {
+  status: number;
+  body: object;
+}
+
+/** An error in the words of a dialect. Make it public first: see `publicError`. */
+export function errorAnswer(error: MullError, dialect: Dialect): ErrorAnswer {
+  if (dialect === "openai") return openaiError(error);
+  if (dialect === "anthropic") return anthropicError(error);
+  const text = [error.message, error.hint].filter((part) => part !== undefined).join(" ");
+  return { status: error.httpStatus, body: { error: text } };
+}
+
+/** An error as the last piece of a stream that has begun: its status was sent long ago. */
+export function errorEvent(error: MullError, dialect: Dialect): string {
+  const data = JSON.stringify(errorAnswer(error, dialect).body);
+  if (dialect === "ollama") return `${data}\n`;
+  return dialect === "anthropic" ? `event: error\ndata: ${data}\n\n` : `data: ${data}\n\n`;
+}

@@ -1,0 +1,150 @@
+import { createHash, type Hash } from "node:crypto";
+import { open, stat } from "node:fs/promises";
+import { type ModelFiles, resolveModel } from "../../engine/resolve-model.ts";
+import type { Gguf } from "../../gguf/gguf.ts";
+import { readGguf } from "../../gguf/read.ts";
+import { validateProjector } from "../../gguf/validate-projector.ts";
+import { validateTextModel } from "../../gguf/validate-text-model.ts";
+import { MullError } from "../../spec/errors.ts";
+import type { LoadOptions } from "../../spec/options.ts";
+import { describeGguf, type GgufDescription } from "./describe-gguf.ts";
+
+/** What the headers of a model's files say: no weight is read, no process started. */
+export interface ModelFacts extends GgufDescription {
+  /** Size of all files, in bytes. */
+  bytes: number;
+  /** When the newest file was written. */
+  modifiedAt: Date;
+  /** SHA-256 over size, time and header of every file, 64 hex digits. */
+  digest: string;
+  /** Absolute paths: all parts of the text model, then all of the projector. */
+  paths: readonly string[];
+}
+
+export interface ModelHeaders {
+  text: Gguf;
+  projector: Gguf | undefined;
+}
+
+interface KnownModel {
+  /** Of each file: device, inode, size and times. While they are the same, so are the facts. */
+  identity: string;
+  facts: ModelFacts;
+}
+
+/** More models than any list shows. Headers themselves, with their vocabularies, are not kept. */
+const MOST_KNOWN = 256;
+const known = new Map<string, KnownModel>();
+const reading = new Map<string, Promise<ModelFacts>>();
+
+/**
+ * What is known of a model without loading it. Read once, and again when a file has changed; requests at the same
+ * time share the work.
+ *
+ * @throws MullError `model_not_found`, `invalid_model`
+ */
+export async function readModelFacts(load: LoadOptions): Promise<ModelFacts> {
+  const files = resolveModel(load.model ?? "pico", load.projector);
+  const key = JSON.stringify([files.model, files.projector, load.template]);
+  const before = known.get(key);
+  if (before !== undefined && before.identity === (await identify(before.facts.paths))) return before.facts;
+  let facts = reading.get(key);
+  if (facts === undefined) {
+    facts = readAndKeep(key, files, load.template).finally(() => reading.delete(key));
+    reading.set(key, facts);
+  }
+  return facts;
+}
+
+/**
+ * Reads and checks the headers of a model's files.
+ *
+ * @throws MullError `model_not_found`, `invalid_model`
+ */
+export async function readModelHeaders(
+  files: Pick<ModelFiles, "model" | "projector">,
+): Promise<ModelHeaders> {
+  const text = await readGguf(files.model);
+  validateTextModel(text);
+  const projector = files.projector === undefined ? undefined : await readGguf(files.projector);
+  if (projector !== undefined) validateProjector(projector);
+  return { text, projector };
+}
+
+async function readAndKeep(
+  key: string,
+  files: ModelFiles,
+  template: string | undefined,
+): Promise<ModelFacts> {
+  const { text, projector } = await readModelHeaders(files);
+  const headers = projector === undefined ? [text] : [text, projector];
+  const paths = headers.flatMap((header) => header.paths);
+  const identity = await identify(paths);
+  const facts: ModelFacts = {
+    ...describeGguf(text, projector !== undefined, template),
+    ...(await summarise(headers)),
+    paths,
+  };
+  // A file that changed meanwhile is read again next time.
+  if (identity === undefined || identity !== (await identify(paths))) return facts;
+  known.delete(key);
+  known.set(key, { identity, facts });
+  for (const oldest of known.keys()) {
+    if (known.size <= MOST_KNOWN) break;
+    known.delete(oldest);
+  }
+  return facts;
+}
+
+async function summarise(
+  headers: readonly Gguf[],
+): Promise<Pick<ModelFacts, "bytes" | "modifiedAt" | "digest">> {
+  const hash = createHash("sha256");
+  let bytes = 0;
+  let newest = 0;
+  for (const header of headers) {
+    for (const path of header.paths) {
+      const { size, mtimeMs } = await stat(path).catch(missing(path));
+      bytes += size;
+      newest = Math.max(newest, mtimeMs);
+      hash.update(`${size} ${mtimeMs}\n`);
+      const first = [...header.tensors.values()].find((tensor) => tensor.path === path);
+      await hashHead(path, first?.offset ?? size, hash);
+    }
+  }
+  return { bytes, modifiedAt: new Date(newest), digest: hash.digest("hex") };
+}
+
+/** The first `length` bytes of a file, read in pieces so that other requests get their turn. */
+async function hashHead(path: string, length: number, hash: Hash): Promise<void> {
+  const file = await open(path, "r").catch(missing(path));
+  try {
+    const buffer = new Uint8Array(Math.min(length, 2 ** 20));
+    for (let done = 0; done < length;) {
+      const { bytesRead } = await file.read(buffer, 0, Math.min(buffer.length, length - done), done);
+      if (bytesRead === 0) break;
+      hash.update(buffer.subarray(0, bytesRead));
+      done += bytesRead;
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+/** Undefined when one of the files is gone. */
+async function identify(paths: readonly string[]): Promise<string | undefined> {
+  try {
+    const stats = await Promise.all(paths.map((path) => stat(path, { bigint: true })));
+    return stats
+      .map(({ dev, ino, size, mtimeNs, ctimeNs }) => [dev, ino, size, mtimeNs, ctimeNs].join())
+      .join(";");
+  } catch {
+    return undefined;
+  }
+}
+
+function missing(path: string): (cause: unknown) => never {
+  return (cause) => {
+    throw new MullError("model_not_found", `${path}: no such file`, { cause });
+  };
+}

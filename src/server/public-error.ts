@@ -1,0 +1,61 @@
+import { MullError } from "../spec/errors.ts";
+import type { ServerContext } from "./server-context.ts";
+
+/**
+ * An error as a client may read it: no file of this machine, no details, nothing that was not foreseen.
+ *
+ * @param requestId under which the log has the whole of it
+ */
+export function publicError(error: MullError, context: ServerContext, requestId: string): MullError {
+  if (error.code === "internal") {
+    return new MullError("internal", `The server failed in an unforeseen way (request ${requestId}).`);
+  }
+  const message = withoutPaths(error.message, context);
+  // A hint about flags is for whoever runs the server, and a client cannot follow it.
+  const hint = error.hint === undefined || / --[a-z]/.test(` ${error.hint}`) ? undefined : error.hint;
+  const { param, retryAfterSeconds } = error.details;
+  return new MullError(error.code, message, {
+    ...(hint === undefined ? {} : { hint: withoutPaths(hint, context) }),
+    details: {
+      ...(param === undefined ? {} : { param }),
+      ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
+    },
+  });
+}
+
+/** Seconds for a Retry-After header, or undefined when the error is not one to come back after. */
+export function retryAfterSeconds(error: MullError): number | undefined {
+  if (error.httpStatus !== 429 && error.httpStatus !== 503) return undefined;
+  const { retryAfterSeconds: seconds } = error.details;
+  return typeof seconds === "number" && seconds >= 0 ? Math.ceil(seconds) : undefined;
+}
+
+function withoutPaths(text: string, context: ServerContext): string {
+  let safe = text;
+  for (const [path, name] of modelFiles(context)) safe = safe.replaceAll(path, name);
+  return safe.replaceAll(QUOTED_PATH, "$1a file$1").replaceAll(BARE_PATH, replaceBarePath);
+}
+
+/** Paths of model files and the names they have for clients; longest first, because one can begin another. */
+function modelFiles(context: ServerContext): [path: string, name: string][] {
+  const files: [string, string][] = [];
+  for (const { entry, info } of context.models.loaded()) {
+    for (const path of Object.values(info.files)) files.push([path, `model ${entry.name}`]);
+  }
+  for (const [name, { model, projector }] of Object.entries(context.options.models)) {
+    for (const path of [model, projector]) if (path !== undefined) files.push([path, `model ${name}`]);
+  }
+  return files.filter(([path]) => /[/\\]/.test(path)).sort(([a], [b]) => b.length - a.length);
+}
+
+/** How an absolute path begins, unless it is one of this server's URLs. Within quotes a path may hold blanks. */
+const ROOT = String.raw`(?:file:\/\/|~?\/(?!(?:api|v1|health|metrics|openapi)\b)|[A-Za-z]:[\\/]|\\\\)`;
+const QUOTED_PATH = new RegExp(String.raw`(["'\`])${ROOT}[^"'\`\n]*\1`, "g");
+const BARE_PATH = new RegExp(String.raw`(?<![\w:/.~\\<>)-])(${ROOT})([^\s"'\`:;,()]+)`, "g");
+
+/** Bare ones need a second separator or an ending: "/set" is no path. A full stop behind one ends the sentence. */
+function replaceBarePath(found: string, root: string, rest: string): string {
+  const stop = found.endsWith(".") ? "." : "";
+  const isPath = root.length > 1 || /[/\\]|\.\w/.test(rest);
+  return isPath ? `a file${stop}` : found;
+}
