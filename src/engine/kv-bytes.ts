@@ -10,9 +10,11 @@ const BYTES_PER_NUMBER = 2;
 /** Bytes that one position takes in the KV cache of a model, over all layers. */
 export function kvBytesPerPosition(file: Gguf): number {
   const architecture = file.requireString("general.architecture");
-  const number = (key: string): number | undefined => {
-    const many = file.numbers(`${architecture}.${key}`);
-    return many === undefined ? file.number(`${architecture}.${key}`) : Math.max(...many);
+  // Some architectures give one number for all blocks, others one per block.
+  const number = (name: string): number | undefined => {
+    const key = `${architecture}.${name}`;
+    if (file.metadata.get(key)?.type !== "array") return file.number(key);
+    return Math.max(0, ...(file.numbers(key) ?? []));
   };
   const heads = number("attention.head_count") ?? 1;
   const keyValueHeads = number("attention.head_count_kv") ?? heads;

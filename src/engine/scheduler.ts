@@ -219,6 +219,7 @@ export class Scheduler {
     const unit = units[next];
     const started = performance.now();
     const before = sequence.content.positions;
+    const encodedBefore = answer.timings.encodeMs;
     let last = -1;
     if (typeof unit === "object") {
       const rows = answer.reading ?? (await this.#fetchRows(answer, next));
@@ -227,8 +228,9 @@ export class Scheduler {
       last = await this.#readPromptTokens(answer, units, next);
     }
     const read = sequence.content.positions - before + (answer.reading?.done ?? 0);
-    answer.timings.prefillMs += performance.now() - started;
-    this.counters.prefillSeconds += (performance.now() - started) / 1000;
+    const took = performance.now() - started - (answer.timings.encodeMs - encodedBefore);
+    answer.timings.prefillMs += took;
+    this.counters.prefillSeconds += took / 1000;
     const { total } = answer.usage.inputTokens;
     answer.emit({ type: "progress", stage: "prefill", completed: before + read, total });
     if (typeof unit === "object" && answer.reading === undefined) await this.#keepSnapshot(answer);
@@ -280,7 +282,6 @@ export class Scheduler {
     const { rows, facts } = await pictures.rows(unit, image, answer);
     const took = performance.now() - started;
     answer.timings.encodeMs += took;
-    answer.timings.prefillMs -= took;
     if (facts.cached) this.counters.cachedImages.rows += 1;
     else {
       this.counters.encodedImages += 1;

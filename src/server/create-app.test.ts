@@ -59,7 +59,7 @@ describe("routes", () => {
   it("answers a body that fits its schema", async () => {
     const response = await start().app.request(...post("/api/echo", { model: "pico" }));
     expect(response.status).toBe(200);
-    expect(await response.json()).toEqual({ model: "pico", client: "local" });
+    expect(await response.json()).toEqual({ model: "pico", client: "" });
     expect(response.headers.get("x-content-type-options")).toBe("nosniff");
   });
 

@@ -20,8 +20,8 @@ export interface ServerContext {
 export interface RequestVariables {
   requestId: string;
   /**
-   * Whom the request is for: SHA-256 of the API key, or the peer's address without one. Scheduling is fair between
-   * clients; caches, pictures and digests of one are never seen by another key.
+   * Whom the request is for: SHA-256 of the API key, or "" where none is asked for. Scheduling is fair between clients;
+   * caches, pictures and digests of one are never seen by another.
    */
   client: string;
   /** Fires when the client goes away, the request runs over its time, or the server is told to end. */

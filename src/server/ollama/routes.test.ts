@@ -190,7 +190,7 @@ describe("/api/chat", () => {
       minP: 0,
       repeatPenalty: 1,
       maxTokens: -1,
-      client: "local",
+      client: "",
       signal: expect.any(AbortSignal),
     });
     for (const absent of ["seed", "think", "format", "tools", "logprobs", "overflow"]) {
@@ -578,7 +578,7 @@ describe("/api/embed", () => {
       receipts: [RECEIPT],
     });
     expect(embeds[0]?.inputs).toEqual(["a", { text: "b" }, { image: new Uint8Array(PNG), text: "c" }]);
-    expect(embeds[0]?.options).toMatchObject({ truncate: false, dimensions: 2, client: "local" });
+    expect(embeds[0]?.options).toMatchObject({ truncate: false, dimensions: 2, client: "" });
     expect(leases()).toBe(0);
   });
 

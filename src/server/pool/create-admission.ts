@@ -14,7 +14,7 @@ const LONGEST_RETRY_SECONDS = 120;
 
 /**
  * Counts requests by model and by client. A model takes `parallel` requests and a queue of `maxQueue`; a client
- * `maxPerClient` over all models.
+ * `maxPerClient` over all models, if it is known by a key.
  *
  * @param now milliseconds of any clock that does not go back
  */
@@ -48,7 +48,7 @@ export function createAdmission(
           LONGEST_RETRY_SECONDS,
           Math.ceil((durations.get(model) ?? FIRST_GUESS) / Math.max(1, count) / 1000),
         );
-      if (own >= options.maxPerClient) {
+      if (client !== "" && own >= options.maxPerClient) {
         throw new MullError(
           "rate_limited",
           `There are already ${own} requests of yours; no more are taken.`,
