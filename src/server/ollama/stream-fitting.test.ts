@@ -55,6 +55,15 @@ describe("a conversation that does not fit", () => {
     expect(await ask(3, talk)).toEqual({ messages: [system, talk[5]], leftOut: 4 });
   });
 
+  it("leaves a quarter of the context to the answer, if it can", async () => {
+    const long = Array.from({ length: 20 }, (_, index) => (index % 2 === 0 ? user("?") : assistant));
+    const asked = [...long, user("last")];
+    // 12 of 16 for the prompt, and turns begin with a question.
+    expect((await ask(16, asked)).messages).toHaveLength(11);
+    const systems = Array.from({ length: 13 }, () => system);
+    expect((await ask(16, [...systems, ...asked])).messages).toHaveLength(14);
+  });
+
   it("is an error when its last turn alone is too long, or nothing may be lost", async () => {
     await expect(ask(2, talk)).rejects.toMatchObject({ code: "context_overflow" });
     await expect(ask(6, talk, false)).rejects.toMatchObject({ code: "context_overflow" });

@@ -28,7 +28,9 @@ export function streamFitting(model: Model, request: StreamRequest, truncate: bo
       return;
     } catch (error) {
       if (begun || truncate === false || MullError.wrap(error).code !== "context_overflow") throw error;
-      const messages = await shorten(model, request, truncate === true);
+      const messages =
+        (await shorten(model, request, truncate === true, roomForAnswer(model, request))) ??
+        (await shorten(model, request, truncate === true, 1));
       if (messages === undefined) throw error;
       leftOut = request.messages.length - messages.length;
       request = { ...request, messages };
@@ -43,11 +45,18 @@ export function streamFitting(model: Model, request: StreamRequest, truncate: bo
   };
 }
 
+/** What is better kept free of the context: the answer asked for, but not more than a quarter. */
+function roomForAnswer({ info }: Model, { maxTokens = -1 }: StreamRequest): number {
+  const quarter = Math.max(1, Math.floor(info.contextLength / 4));
+  return maxTokens > 0 ? Math.min(maxTokens, quarter) : quarter;
+}
+
 /** The longest end of a conversation that fits, with all system messages; undefined when none does. */
 async function shorten(
   model: Model,
   request: StreamRequest,
   mayLosePictures: boolean,
+  room: number,
 ): Promise<readonly Message[] | undefined> {
   const { messages } = request;
   const starts = turnStarts(messages, mayLosePictures);
@@ -56,8 +65,7 @@ async function shorten(
   const fits = async (start: number): Promise<boolean> => {
     try {
       const { total } = await model.countTokens({ ...request, messages: from(start) });
-      // One token of the context is for the answer.
-      return total < model.info.contextLength;
+      return total + room <= model.info.contextLength;
     } catch (error) {
       if (MullError.wrap(error).code === "context_overflow") return false;
       throw error;

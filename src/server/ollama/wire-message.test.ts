@@ -89,23 +89,16 @@ describe("messages of one role in a row", () => {
 });
 
 describe("tool calls", () => {
-  it("get ids, and their answers find them by id, by name, or by order", async () => {
+  it("get ids where they have none, and their answers say what they answer", async () => {
     const call = (name: string, id?: string): object => ({
       ...(id === undefined ? {} : { id }),
       function: { name, arguments: { x: 1 } },
     });
     const wire = [
       { role: "user", content: "?" },
-      {
-        role: "assistant",
-        content: "",
-        tool_calls: [call("a"), call("b"), call("c", "own")],
-        thinking: "Hm.",
-      },
-      { role: "tool", content: "3", tool_call_id: "own" },
-      { role: "tool", content: "2", tool_name: "b" },
-      { role: "TOOL", content: "1" },
-      { role: "tool", content: "?", tool_name: "unasked" },
+      { role: "assistant", content: "", tool_calls: [call("a"), call("b", "own")], thinking: "Hm." },
+      { role: "tool", content: "2", tool_call_id: "own" },
+      { role: "TOOL", content: "1", tool_name: "a" },
     ].map((message) => wireMessage.parse(message));
     const messages = await toMessages(wire, {}, bytes);
     expect(messages.slice(1)).toEqual([
@@ -114,15 +107,12 @@ describe("tool calls", () => {
         content: "",
         reasoning: "Hm.",
         toolCalls: [
-          { id: "call_1", name: "a", arguments: { x: 1 } },
-          { id: "call_2", name: "b", arguments: { x: 1 } },
-          { id: "own", name: "c", arguments: { x: 1 } },
+          { id: "call_1_0", name: "a", arguments: { x: 1 } },
+          { id: "own", name: "b", arguments: { x: 1 } },
         ],
       },
-      { role: "tool", content: "3", toolCallId: "own", toolName: "c" },
-      { role: "tool", content: "2", toolCallId: "call_2", toolName: "b" },
-      { role: "tool", content: "1", toolCallId: "call_1", toolName: "a" },
-      { role: "tool", content: "?", toolName: "unasked" },
+      { role: "tool", content: "2", toolCallId: "own" },
+      { role: "tool", content: "1", toolName: "a" },
     ]);
   });
 });

@@ -3,7 +3,7 @@ import type { ImagePart, MediaSource, Message, Part } from "../../spec/message.t
 import { mediaInput } from "../route-module.ts";
 import { mergeTurns } from "./merge-turns.ts";
 import type { Nullish } from "./nullish.ts";
-import { OpenCalls, wireToolCall, type WireToolCall } from "./wire-tools.ts";
+import { toToolCalls, wireToolCall, type WireToolCall } from "./wire-tools.ts";
 
 export interface WireMessage extends Nullish<{
   content: string;
@@ -53,25 +53,19 @@ export async function toMessages(
   budget: ImageBudget,
   readImage: ReadImage,
 ): Promise<Message[]> {
-  const calls = new OpenCalls();
   const converted: Message[] = [];
   for (const [index, wire] of messages.entries()) {
-    const message: Message = {
-      role: wire.role,
-      content: await toContent(
-        wire.content ?? "",
-        wire.images ?? [],
-        budget,
-        `messages[${index}]`,
-        readImage,
-      ),
-      ...(wire.thinking == null || wire.thinking === "" ? {} : { reasoning: wire.thinking }),
-      ...(wire.role === "tool"
-        ? calls.answer(wire.tool_call_id || undefined, wire.tool_name || undefined)
-        : {}),
-    };
-    const toolCalls = wire.role === "assistant" ? calls.begin(wire.tool_calls ?? []) : [];
-    converted.push(toolCalls.length === 0 ? message : { ...message, toolCalls });
+    const { role, content, images, thinking, tool_calls, tool_call_id, tool_name } = wire;
+    const isAnswer = role === "tool";
+    converted.push({
+      role,
+      content: await toContent(content ?? "", images ?? [], budget, `messages[${index}]`, readImage),
+      ...(thinking ? { reasoning: thinking } : {}),
+      ...(role === "assistant" && tool_calls?.length ? { toolCalls: toToolCalls(tool_calls, index) } : {}),
+      // Whose answer it is where neither is said, the engine finds out by their order.
+      ...(isAnswer && tool_call_id ? { toolCallId: tool_call_id } : {}),
+      ...(isAnswer && tool_name ? { toolName: tool_name } : {}),
+    });
   }
   return mergeTurns(converted);
 }

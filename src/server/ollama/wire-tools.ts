@@ -52,34 +52,14 @@ export function toWireToolCall({ id, name, arguments: given }: ToolCall, index: 
 }
 
 /**
- * The calls of a conversation that wait for an answer. Many clients send answers without saying to what: those of a
- * turn then belong to its calls in order.
+ * Calls of an assistant's message, with ids where the client gave none, as few do.
+ *
+ * @param turn place of the message in the conversation
  */
-export class OpenCalls {
-  #calls: ToolCall[] = [];
-  #count = 0;
-
-  /** A new turn of the assistant: what it calls, with ids where the client gave none. */
-  begin(calls: readonly WireToolCall[]): ToolCall[] {
-    this.#calls = calls.map(({ id, function: { name, arguments: given } }) => ({
-      id: id != null && id !== "" ? id : `call_${(this.#count += 1)}`,
-      name,
-      arguments: given ?? {},
-    }));
-    return [...this.#calls];
-  }
-
-  /** Fields of the message of role `tool` that answers one of them. */
-  answer(id: string | undefined, name: string | undefined): { toolCallId?: string; toolName?: string } {
-    const place = this.#calls.findIndex((call) =>
-      id === undefined ? name === undefined || call.name === name : call.id === id,
-    );
-    const [call] = place < 0 ? [] : this.#calls.splice(place, 1);
-    const toolCallId = id ?? call?.id;
-    const toolName = name ?? call?.name;
-    return {
-      ...(toolCallId === undefined ? {} : { toolCallId }),
-      ...(toolName === undefined ? {} : { toolName }),
-    };
-  }
+export function toToolCalls(calls: readonly WireToolCall[], turn: number): ToolCall[] {
+  return calls.map(({ id, function: { name, arguments: given } }, index) => ({
+    id: id != null && id !== "" ? id : `call_${turn}_${index}`,
+    name,
+    arguments: given ?? {},
+  }));
 }
