@@ -29,6 +29,8 @@ export interface TextModelShape {
   seed: number;
   /** Jinja source for `tokenizer.chat_template`. */
   chatTemplate?: string;
+  /** Makes it an embedding model: how the states of a text become one vector. */
+  pooling?: keyof typeof POOLING;
 }
 
 /** A model of 140,000 weights that loads in milliseconds. */
@@ -57,6 +59,8 @@ export const BAKLLAVA_TEXT_MODEL: TextModelShape = {
   seed: 1,
 };
 
+const POOLING = { mean: 1, first: 2, last: 3, rank: 4 };
+
 const FILE_TYPES = { f32: 0, f16: 1, q4_0: 2, q8_0: 7 };
 
 /**
@@ -84,6 +88,7 @@ function architectureKeys(shape: TextModelShape): Record<string, MetadataValue> 
     "llama.attention.layer_norm_rms_epsilon": float32(1e-5),
     "llama.rope.dimension_count": uint32(shape.embedding / shape.heads),
     "llama.rope.freq_base": float32(10_000),
+    ...(shape.pooling === undefined ? {} : { "llama.pooling_type": uint32(POOLING[shape.pooling]) }),
   };
 }
 

@@ -54,7 +54,10 @@ const ask = (text: string, ...seeds: number[]): StreamRequest => ({
 
 describe("answers side by side", () => {
   const requests = Array.from({ length: 24 }, (_, index) =>
-    ask(`Question ${index}, ${"which is longer than others ".repeat(index % 7)}?`, ...(index % 3 === 0 ? [] : [index, index % 5])),
+    ask(
+      `Question ${index}, ${"which is longer than others ".repeat(index % 7)}?`,
+      ...(index % 3 === 0 ? [] : [index, index % 5]),
+    ),
   );
 
   it("are word for word what each would be alone, whatever runs beside it and whatever is cached", async () => {
@@ -130,10 +133,18 @@ describe("what is shared", () => {
     const picture = testPicture(60, 40, 77);
     const messages = (text: string): StreamRequest["messages"] => [
       { role: "system", content: "A system message that is long enough to be worth waiting for. ".repeat(3) },
-      { role: "user", content: [{ type: "image", image: picture }, { type: "text", text }] },
+      {
+        role: "user",
+        content: [
+          { type: "image", image: picture },
+          { type: "text", text },
+        ],
+      },
     ];
     const all = await Promise.all(
-      Array.from({ length: 8 }, (_, number) => hear(model, { messages: messages(`What is ${number}?`), maxTokens: 4 })),
+      Array.from({ length: 8 }, (_, number) =>
+        hear(model, { messages: messages(`What is ${number}?`), maxTokens: 4 }),
+      ),
     );
     expect((await model.stats()).encodedImages).toBe(1);
     const cached = all.map(({ finish }) => finish.usage.inputTokens.cached).sort((a, b) => a - b);
@@ -143,10 +154,16 @@ describe("what is shared", () => {
 
   it("is a picture's rows when another system message stands in front", async () => {
     const model = await open();
-    const content = [{ type: "image" as const, image: testPicture(60, 40, 5) }, { type: "text" as const, text: "?" }];
+    const content = [
+      { type: "image" as const, image: testPicture(60, 40, 5) },
+      { type: "text" as const, text: "?" },
+    ];
     await hear(model, { messages: [{ role: "user", content }], maxTokens: 2 });
     const other = await hear(model, {
-      messages: [{ role: "system", content: "Other." }, { role: "user", content }],
+      messages: [
+        { role: "system", content: "Other." },
+        { role: "user", content },
+      ],
       maxTokens: 2,
     });
     expect(other.cachedIn).toEqual(["rows"]);
@@ -167,7 +184,10 @@ describe("what is shared", () => {
   it("makes room when the cache is full", async () => {
     const model = await open({ parallel: 1, contextLength: 256 });
     for (let number = 0; number < 12; number++) {
-      const { finish } = await hear(model, { ...ask(`${number} ${"long ".repeat(22)}`, number), maxTokens: 20 });
+      const { finish } = await hear(model, {
+        ...ask(`${number} ${"long ".repeat(19)}`, number),
+        maxTokens: 20,
+      });
       expect(finish.usage.outputTokens).toBe(20);
     }
     const { usedCells, contextCells } = await model.stats();
@@ -237,6 +257,16 @@ describe("the cache on disk", () => {
   });
 });
 
+describe("a small context", () => {
+  it("works, however small", async () => {
+    const model = await open({ contextLength: 16, parallel: 2, template: "plain" });
+    expect(model.info.contextLength).toBe(16);
+    const { finish } = await hear(model, { messages: [{ role: "user", content: "Hi" }] });
+    expect(finish.reason).toBe("length");
+    expect(finish.usage.inputTokens.total + finish.usage.outputTokens).toBeLessThanOrEqual(17);
+  });
+});
+
 describe("cancelling among many", () => {
   it("leaves no sequence behind, and the others as they were", async () => {
     const model = await open({ parallel: 4 });
@@ -281,7 +311,12 @@ describe("vectors", () => {
 
   it("have length 1, are the same for the same input, and are of texts and pictures alike", async () => {
     const model = await open({ parallel: 2 });
-    const { vectors, usage, receipts } = await model.embed(["a cat", "a dog", { image: path }, { text: "a cat", image: path }]);
+    const { vectors, usage, receipts } = await model.embed([
+      "a cat",
+      "a dog",
+      { image: path },
+      { text: "a cat", image: path },
+    ]);
     expect(vectors).toHaveLength(4);
     for (const vector of vectors) {
       expect(vector).toHaveLength(model.info.embeddingLength);
@@ -301,7 +336,9 @@ describe("vectors", () => {
     const model = await open();
     const long = "word ".repeat(600);
     expect((await model.embed([long])).usage.total).toBeLessThanOrEqual(model.info.contextLength);
-    await expect(model.embed([long], { truncate: false })).rejects.toMatchObject({ code: "context_overflow" });
+    await expect(model.embed([long], { truncate: false })).rejects.toMatchObject({
+      code: "context_overflow",
+    });
   });
 
   it("do not disturb an answer that is written meanwhile", async () => {
@@ -311,6 +348,39 @@ describe("vectors", () => {
     const writing = hear(model, request);
     for (let number = 0; number < 6; number++) await model.embed([`text ${number}`, { image: path }]);
     expect((await writing).text).toBe(expected);
+  });
+});
+
+describe("an embedding model", () => {
+  it.each(["mean", "last"] as const)(
+    "gives vectors pooled by the %s token, and nothing else",
+    async (pooling) => {
+      const { model: path } = await tinyPair(folder.path, { text: { pooling } });
+      const model = await load({ model: path, diskCache: false });
+      models.push(model);
+      expect(model.info.capabilities).toEqual(["embedding"]);
+      const { vectors, usage } = await model.embed(["a cat", "a dog", "a cat"]);
+      expect(usage.total).toBeGreaterThan(6);
+      expect(vectors[0]).toEqual(vectors[2]);
+      expect(vectors[0]).not.toEqual(vectors[1]);
+      for (const vector of vectors) expect(Math.hypot(...vector)).toBeCloseTo(1, 5);
+      await expect(model.embed(["x ".repeat(2000)], { truncate: false })).rejects.toMatchObject({
+        code: "context_overflow",
+      });
+      expect((await model.embed(["x ".repeat(2000)])).usage.total).toBe(model.info.contextLength);
+      await expect(hear(model, ask("Hello"))).rejects.toMatchObject({
+        code: "invalid_argument",
+        message: expect.stringContaining("does not support chat") as string,
+      });
+      await expect(model.embed([{ image: testPicture(8, 8, 1) }])).rejects.toMatchObject({
+        code: "unsupported_modality",
+      });
+    },
+  );
+
+  it("is refused when it ranks", async () => {
+    const { model: path } = await tinyPair(folder.path, { text: { pooling: "rank" } });
+    await expect(load({ model: path })).rejects.toMatchObject({ code: "invalid_model" });
   });
 });
 

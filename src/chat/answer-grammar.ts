@@ -1,1 +1,3 @@
-export function answerGrammar(_: object): string | undefined { return undefined; }
+export function answerGrammar(_: object): string | undefined {
+  return undefined;
+}

@@ -1,4 +1,5 @@
-import type { Tool, ToolChoice } from "../spec/tool.ts"; import type { StreamRequest } from "../spec/model.ts";
+import type { Tool, ToolChoice } from "../spec/tool.ts";
+import type { StreamRequest } from "../spec/model.ts";
 import { randomBytes } from "node:crypto";
 import { MullError } from "../spec/errors.ts";
 import type { Message } from "../spec/message.ts";
@@ -14,12 +15,20 @@ export type PromptPiece =
   /** Text in which the model's special tokens are recognised. */
   { type: "text"; text: string } | { type: "image"; index: number };
 
-export interface PromptVariables { tools?: readonly Tool[]; toolChoice?: ToolChoice; think?: StreamRequest["think"]; raw?: boolean }
+export interface PromptVariables {
+  tools?: readonly Tool[];
+  toolChoice?: ToolChoice;
+  think?: StreamRequest["think"];
+  raw?: boolean;
+}
 export interface PromptOptions extends PromptVariables {
   template: string;
   /** Texts of the model's control tokens, such as `</s>`. A user who types one must not create it. */
   controlTokens: readonly string[];
-  render: (request: {messages: readonly TemplateMessage[]; addGenerationPrompt: boolean}) => Promise<string>;
+  render: (request: {
+    messages: readonly TemplateMessage[];
+    addGenerationPrompt: boolean;
+  }) => Promise<string>;
 }
 
 /**
@@ -36,9 +45,10 @@ export async function buildPrompt(
   const cut = `[mull-${name}-cut]`;
   const protect = protector(options.controlTokens, cut);
 
-  const rendered = await options.render(
-    {messages: messages.map(({ role, parts }) => ({ role, content: contentOf(parts, marker, protect) })), addGenerationPrompt: true},
-  );
+  const rendered = await options.render({
+    messages: messages.map(({ role, parts }) => ({ role, content: contentOf(parts, marker, protect) })),
+    addGenerationPrompt: true,
+  });
 
   const pieces: PromptPiece[] = [];
   // Splitting with one capture group: even entries are text, odd ones the number of a picture, or "cut".

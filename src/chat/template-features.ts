@@ -1,1 +1,3 @@
-export function templateFeatures(_: string): { tools: boolean; thinking: boolean } { return { tools: false, thinking: false }; }
+export function templateFeatures(_: string): { tools: boolean; thinking: boolean } {
+  return { tools: false, thinking: false };
+}

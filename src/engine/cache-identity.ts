@@ -41,7 +41,9 @@ export function cacheIdentity(
     async digests() {
       if (known !== undefined || !patient) return known;
       let timer: NodeJS.Timeout | undefined;
-      const patience = new Promise<undefined>((resolve) => (timer = setTimeout(resolve, PATIENCE_MS, undefined)));
+      const patience = new Promise<undefined>(
+        (resolve) => (timer = setTimeout(resolve, PATIENCE_MS, undefined)),
+      );
       try {
         const digests = await Promise.race([hashing, patience]);
         // One request waits; those after it go without until the digests are there.

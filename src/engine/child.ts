@@ -5,7 +5,13 @@ import { generate } from "./generate.ts";
 import { type LocalModel, loadLocalModel } from "./local-model.ts";
 import { describePicture } from "./picture-rows.ts";
 import { layOutPrompt, pictureBudget } from "./prompt-layout.ts";
-import type { EncodedImageFacts, EngineLoadOptions, EngineReply, EngineRequest, PromptImage } from "./protocol.ts";
+import type {
+  EncodedImageFacts,
+  EngineLoadOptions,
+  EngineReply,
+  EngineRequest,
+  PromptImage,
+} from "./protocol.ts";
 import { textOnlyError } from "./text-only-error.ts";
 
 /**

@@ -13,7 +13,11 @@ const SHRINK = 0.95;
  *
  * @throws MullError `context_overflow` if an input must not be shortened; `unsupported_modality`; `invalid_argument`
  */
-export async function embed(model: LocalModel, request: EmbedRequest, signal: AbortSignal): Promise<EmbedResult> {
+export async function embed(
+  model: LocalModel,
+  request: EmbedRequest,
+  signal: AbortSignal,
+): Promise<EmbedResult> {
   const result: EmbedResult = { vectors: [], usage: { total: 0, text: 0, image: 0 }, facts: [] };
   const one = model.embedder === undefined ? embedByPrompt : embedByPooling;
   const answers = await Promise.all(request.inputs.map((input) => one(model, input, request, signal)));
@@ -47,7 +51,8 @@ async function embedByPooling(
   const { contextLength } = model.text;
   if (tokens.length > contextLength && !truncate) throw tooLong(tokens.length, contextLength);
   const kept = tokens.slice(0, contextLength);
-  if (kept.length === 0) throw new MullError("invalid_argument", "There is nothing to embed: the text is empty.");
+  if (kept.length === 0)
+    throw new MullError("invalid_argument", "There is nothing to embed: the text is empty.");
   const vector = await (model.embedder as NonNullable<LocalModel["embedder"]>).pool(kept);
   return { vector, tokens: { total: kept.length, text: kept.length, image: 0 } };
 }
@@ -93,7 +98,10 @@ async function layOutShortened(
         messages: [
           {
             role: "user",
-            parts: [...images.map((_, index) => ({ type: "image" as const, index })), { type: "text", text: question }],
+            parts: [
+              ...images.map((_, index) => ({ type: "image" as const, index })),
+              { type: "text", text: question },
+            ],
           },
         ],
         images,
@@ -102,7 +110,10 @@ async function layOutShortened(
       });
     } catch (error) {
       if (!truncate || !MullError.is(error) || error.code !== "context_overflow" || kept === "") throw error;
-      const { neededTokens, contextLength } = error.details as { neededTokens: number; contextLength: number };
+      const { neededTokens, contextLength } = error.details as {
+        neededTokens: number;
+        contextLength: number;
+      };
       const share = Math.min(SHRINK, contextLength / neededTokens);
       kept = kept.slice(0, Math.floor(kept.length * share * SHRINK));
     }

@@ -62,7 +62,9 @@ export class Generation {
     grammar?.accept(token);
     const piece = this.#text.piece(token, this.#settings.visible.has(token));
     const logprob =
-      before === undefined ? {} : { logprob: logProbabilities(before, token, logprobs ?? 0, (id) => this.#text.piece(id, true)) };
+      before === undefined
+        ? {}
+        : { logprob: logProbabilities(before, token, logprobs ?? 0, (id) => this.#text.piece(id, true)) };
     const delta = this.#assembler.push(piece);
     if (this.#assembler.stopped) return { delta, ...logprob, end: "stop" };
     if (this.tokens >= limit) return { ...this.#end("length", delta), ...logprob };

@@ -31,7 +31,10 @@ const LEAST_RETAINED = 8;
  */
 export class KvCache {
   readonly #text: TextModel;
-  readonly #freeIds: number[] = Array.from({ length: PADDING_SEQUENCE }, (_, id) => PADDING_SEQUENCE - 1 - id);
+  readonly #freeIds: number[] = Array.from(
+    { length: PADDING_SEQUENCE },
+    (_, id) => PADDING_SEQUENCE - 1 - id,
+  );
   readonly #live = new Set<KvSequence>();
   /** Least recently finished first. */
   #retained: KvSequence[] = [];

@@ -24,6 +24,9 @@ export function logProbabilities(
   };
   return {
     ...describe(token, logits[token] as number),
-    top: alternatives === 0 ? [] : mostLikely(logits, alternatives).map((best) => describe(best.token, best.logit)),
+    top:
+      alternatives === 0
+        ? []
+        : mostLikely(logits, alternatives).map((best) => describe(best.token, best.logit)),
   };
 }

@@ -24,7 +24,13 @@ import { type DecodedPicture, completeReceipt } from "./decoded-picture.ts";
 import { EngineProcess, type LoadedEngine } from "./engine-process.ts";
 import { type NumberedImage, numberImages } from "./number-images.ts";
 import { checkStreamOptions } from "./options.ts";
-import type { EngineLoadOptions, GenerateRequest, PromptImage, PromptRequest, PromptTokens } from "./protocol.ts";
+import type {
+  EngineLoadOptions,
+  GenerateRequest,
+  PromptImage,
+  PromptRequest,
+  PromptTokens,
+} from "./protocol.ts";
 import { textOnlyError } from "./text-only-error.ts";
 
 type OnProgress = (completedBytes: number, totalBytes: number) => void;
@@ -118,7 +124,8 @@ export class ModelHandle implements Model {
       client: request.client ?? "",
       tenant: request.client ?? "",
     };
-    for await (const part of engine.generate(engineRequest, signal)) yield* parts.of(part, { loadMs, decodeMs });
+    for await (const part of engine.generate(engineRequest, signal))
+      yield* parts.of(part, { loadMs, decodeMs });
   }
 
   async inspect(media: MediaSource, options: InspectOptions = {}): Promise<MediaReceipt> {
@@ -214,7 +221,11 @@ export class ModelHandle implements Model {
     yield { type: "progress", stage: "decode", completed: total, total };
   }
 
-  async #decode(source: NumberedImage, index: number, signal: AbortSignal | undefined): Promise<DecodedPicture> {
+  async #decode(
+    source: NumberedImage,
+    index: number,
+    signal: AbortSignal | undefined,
+  ): Promise<DecodedPicture> {
     const { image, name, detail, maxTokens } = source;
     const item = await resolveMedia(image, { index, ...optional({ name, signal }) });
     return { ...(await this.#decoded.get(item, signal)), ...optional({ detail, maxTokens }) };

@@ -11,13 +11,20 @@ const ROLES: readonly unknown[] = ["system", "user", "assistant", "tool"] satisf
  *
  * @throws MullError `unsupported_modality` for a part of another kind, `invalid_argument`
  */
-export function numberImages(messages: readonly Message[]): { messages: ChatMessage[]; sources: NumberedImage[] } {
+export function numberImages(messages: readonly Message[]): {
+  messages: ChatMessage[];
+  sources: NumberedImage[];
+} {
   const sources: NumberedImage[] = [];
   const chat = messages.map(({ content, ...message }, place): ChatMessage => {
     if (!ROLES.includes(message.role)) {
-      throw new MullError("invalid_argument", `Message ${place} has the role ${JSON.stringify(message.role)}.`, {
-        hint: `Roles are ${ROLES.join(", ")}.`,
-      });
+      throw new MullError(
+        "invalid_argument",
+        `Message ${place} has the role ${JSON.stringify(message.role)}.`,
+        {
+          hint: `Roles are ${ROLES.join(", ")}.`,
+        },
+      );
     }
     const parts = typeof content === "string" ? [{ type: "text" as const, text: content }] : content;
     return {

@@ -47,9 +47,11 @@ export function checkStreamOptions(request: StreamRequest): CheckedOptions {
   requireOneOf("think", think, THINK);
   requireOneOf("overflow", overflow, ["error", "shrink"]);
   if (client !== undefined && typeof client !== "string") requireOneOf("client", client, []);
-  if (logprobs !== undefined) checkNumber("logprobs", logprobs, { from: 0, to: MOST_LOGPROBS, integer: true });
+  if (logprobs !== undefined)
+    checkNumber("logprobs", logprobs, { from: 0, to: MOST_LOGPROBS, integer: true });
   const isSchema = typeof format === "boolean" || (typeof format === "object" && format !== null);
-  if (format !== undefined && format !== "json" && !isSchema) requireOneOf("format", format, ["json", "a JSON schema"]);
+  if (format !== undefined && format !== "json" && !isSchema)
+    requireOneOf("format", format, ["json", "a JSON schema"]);
   return {
     generation: checkGenerationOptions(generation),
     ...(format === undefined ? {} : { format }),

@@ -112,7 +112,10 @@ export class PictureRows {
     image: RgbImage,
     { seen, steps }: { seen: { width: number; height: number }; steps: readonly MediaStep[] },
   ): Facts {
-    const facts = describePicture(unit.rows, this.#encoder.countTokens(image.width, image.height), { seen, steps });
+    const facts = describePicture(unit.rows, this.#encoder.countTokens(image.width, image.height), {
+      seen,
+      steps,
+    });
     this.#facts.set(`${unit.key}\n${unit.rows}`, facts);
     if (this.#facts.size > KEPT_FACTS) this.#facts.delete(this.#facts.keys().next().value as string);
     return facts;

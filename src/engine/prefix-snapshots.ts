@@ -1,5 +1,10 @@
 import type { CacheClient } from "../cache/cache-client.ts";
-import { type CacheKey, type PrefixUnit, type SnapshotKeyFields, pictureBoundaryKeys } from "../cache/cache-key.ts";
+import {
+  type CacheKey,
+  type PrefixUnit,
+  type SnapshotKeyFields,
+  pictureBoundaryKeys,
+} from "../cache/cache-key.ts";
 import type { CacheIdentity, FileDigests } from "./cache-identity.ts";
 import type { KvCache, KvSequence } from "./kv-cache.ts";
 import type { PictureRows } from "./picture-rows.ts";
@@ -38,12 +43,7 @@ export class PrefixSnapshots {
    * Fills an empty sequence with the longest beginning of a prompt that is on disk, if it is longer than what is
    * known already.
    */
-  async restore(
-    kv: KvCache,
-    sequence: KvSequence,
-    layout: PromptLayout,
-    known: number,
-  ): Promise<boolean> {
+  async restore(kv: KvCache, sequence: KvSequence, layout: PromptLayout, known: number): Promise<boolean> {
     const lastPicture = layout.pictures.findLastIndex((picture) => picture !== undefined);
     if (lastPicture < 0 || positionsOf(layout.units.slice(0, lastPicture + 1)) <= known) return false;
     const digests = await this.#identity.digests();
@@ -101,7 +101,11 @@ export class PrefixSnapshots {
     return (await this.#keys(layout, tenant, digests)).find((candidate) => candidate.units === units)?.key;
   }
 
-  async #keys(layout: PromptLayout, tenant: string, digests: FileDigests): Promise<{ key: CacheKey; units: number }[]> {
+  async #keys(
+    layout: PromptLayout,
+    tenant: string,
+    digests: FileDigests,
+  ): Promise<{ key: CacheKey; units: number }[]> {
     const units: PrefixUnit[] = [];
     for (const unit of layout.units) {
       if (typeof unit === "number") units.push(unit);

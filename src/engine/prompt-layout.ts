@@ -51,7 +51,8 @@ export async function layOutPrompt(model: LocalModel, request: PromptRequest): P
       continue;
     }
     const picture = request.images[stretch.picture];
-    if (picture === undefined) throw new MullError("internal", `The prompt names picture ${stretch.picture}.`);
+    if (picture === undefined)
+      throw new MullError("internal", `The prompt names picture ${stretch.picture}.`);
     units.push({ key: pictureKey(picture.image), rows: rows[stretch.picture] as number });
     pictures.push(stretch.picture);
   }
@@ -77,7 +78,11 @@ function tokenise(model: LocalModel, pieces: readonly PromptPiece[]): Stretch[] 
 }
 
 /** Rows of each picture of a request: its budget, or less where the caller allows that they are shrunk to fit. */
-function divideRows(model: LocalModel, { images, overflow }: PromptRequest, textTokens: number): readonly number[] {
+function divideRows(
+  model: LocalModel,
+  { images, overflow }: PromptRequest,
+  textTokens: number,
+): readonly number[] {
   const { encoder, text } = model;
   if (encoder === undefined || images.length === 0) {
     requireFit(text.contextLength, textTokens, []);
@@ -104,7 +109,12 @@ export function pictureBudget(
     ...(detail === undefined ? {} : { detail }),
     ...(maxTokens === undefined ? {} : { maxTokens }),
   };
-  return { name, native, asked: rowsForBudget(grid ?? native, budget), ...(grid === undefined ? {} : { grid }) };
+  return {
+    name,
+    native,
+    asked: rowsForBudget(grid ?? native, budget),
+    ...(grid === undefined ? {} : { grid }),
+  };
 }
 
 function requireFit(

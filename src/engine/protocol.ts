@@ -102,4 +102,4 @@ export type EnginePart =
   | { type: "text"; delta: string; logprob?: TokenLogprob }
   | { type: "finish"; reason: FinishReason; usage: Usage; timings: EngineTimings };
 
-export type EngineTimings = Pick<Timings, "queueMs" | "encodeMs" | "prefillMs" | "generateMs">;
+export type EngineTimings = Pick<Timings, "queueMs" | "restoreMs" | "encodeMs" | "prefillMs" | "generateMs">;

@@ -3,7 +3,7 @@ import { type Answer, type AnswerRequest, tellReceipt } from "./answer.ts";
 import { FairQueue } from "./fair-queue.ts";
 import { Generation } from "./generation.ts";
 import { KvCache, PADDING_SEQUENCE } from "./kv-cache.ts";
-import { BATCH_LENGTH, type BatchEntry } from "./native-batch.ts";
+import type { BatchEntry } from "./native-batch.ts";
 import type { PictureRows } from "./picture-rows.ts";
 import type { PrefixSnapshots } from "./prefix-snapshots.ts";
 import { type SequenceUnit, positionsOf, sharedUnits } from "./sequence.ts";
@@ -93,7 +93,7 @@ export class Scheduler {
         pending: undefined,
         receipts: new Set(),
         state: undefined,
-        timings: { queueMs: 0, encodeMs: 0, prefillMs: 0, generateMs: 0 },
+        timings: { queueMs: 0, restoreMs: 0, encodeMs: 0, prefillMs: 0, generateMs: 0 },
         usage: { inputTokens: { ...request.layout.tokens, cached: 0 }, outputTokens: 0 },
         submittedAt: performance.now(),
         generatingSince: 0,
@@ -122,7 +122,10 @@ export class Scheduler {
     try {
       while (this.#live.length > 0 || this.#queue.length > 0) {
         this.#letIn();
-        await this.#guard(this.#live.filter(({ pending }) => pending !== undefined), (answers) => this.#write(answers));
+        await this.#guard(
+          this.#live.filter(({ pending }) => pending !== undefined),
+          (answers) => this.#write(answers),
+        );
         const reader = this.#nextReader();
         if (reader !== undefined) await this.#guard([reader], () => this.#read(reader));
         // Messages that came meanwhile: new requests and cancellations.
@@ -155,7 +158,8 @@ export class Scheduler {
       await step(going);
     } catch (error) {
       for (const answer of going) {
-        if (this.#live.includes(answer)) this.#end(answer, answer.signal.aborted ? answer.signal.reason : error);
+        if (this.#live.includes(answer))
+          this.#end(answer, answer.signal.aborted ? answer.signal.reason : error);
       }
     } finally {
       this.#inBatch = [];
@@ -206,7 +210,9 @@ export class Scheduler {
   /** Whose prompt to go on with: the client's that got least, and not one that another is about to read anyway. */
   #nextReader(): Answer | undefined {
     const readers = this.#live.filter((answer) => answer.generation === undefined);
-    const free = readers.filter((answer, place) => !readers.slice(0, place).some((leader) => isAhead(leader, answer)));
+    const free = readers.filter(
+      (answer, place) => !readers.slice(0, place).some((leader) => isAhead(leader, answer)),
+    );
     return this.#queue.leastServed(free);
   }
 
@@ -242,10 +248,12 @@ export class Scheduler {
     const { sequence, layout, tenant } = answer;
     if (sequence === undefined) return;
     answer.prefixKnown = true;
+    const started = performance.now();
     const wanted = layout.units.slice(0, -this.#tail(layout.units));
     const known = this.kv.findPrefix(tenant, wanted);
     const restored = await this.#parts.snapshots.restore(this.kv, sequence, layout, known?.positions ?? 0);
     if (!restored && known !== undefined) this.kv.adopt(sequence, known);
+    answer.timings.restoreMs = performance.now() - started;
     const { positions, units } = sequence.content;
     answer.usage.inputTokens.cached = positions;
     this.counters.promptTokens += answer.usage.inputTokens.total;
@@ -258,7 +266,12 @@ export class Scheduler {
       const facts = this.#parts.pictures?.facts(layout.units[place], answer.images[index]);
       if (facts !== undefined) tellReceipt(answer, index, { ...facts, cached: true, cachedIn });
     }
-    answer.emit({ type: "progress", stage: "prefill", completed: positions, total: answer.usage.inputTokens.total });
+    answer.emit({
+      type: "progress",
+      stage: "prefill",
+      completed: positions,
+      total: answer.usage.inputTokens.total,
+    });
   }
 
   /** Units at the end of a prompt that must be read in any case. */
@@ -293,7 +306,11 @@ export class Scheduler {
   }
 
   /** The next rows of a picture; its unit counts as read when all are. */
-  async #readRows(answer: Answer, total: number, reading: { rows: Float32Array; done: number }): Promise<void> {
+  async #readRows(
+    answer: Answer,
+    total: number,
+    reading: { rows: Float32Array; done: number },
+  ): Promise<void> {
     const { content, id } = answer.sequence as NonNullable<typeof answer.sequence>;
     const count = this.#pieceLength(total - reading.done);
     const isLast = reading.done + count === total;
@@ -347,7 +364,7 @@ export class Scheduler {
     const writing = this.#live.some(({ pending }) => pending !== undefined);
     const quick = writing ? Math.max(LEAST_READ_LENGTH, this.#readRate * HOLD_UP_SECONDS) : READ_LENGTH;
     // Kernels work on four rows at a time.
-    const most = Math.min(READ_LENGTH, BATCH_LENGTH, quick - (quick % 4));
+    const most = 4 * Math.floor(Math.min(READ_LENGTH, quick) / 4);
     if (left <= most) return left;
     // No single row may be left over.
     return left - most === 1 ? most - 2 : most;
@@ -401,7 +418,8 @@ export class Scheduler {
   #finishPrompt(answer: Answer, last: number): void {
     if (answer.goal === "state") {
       // A prompt that ends with a picture has no token whose state could be taken.
-      if (answer.state === undefined) throw new MullError("internal", "The prompt to embed ends with a picture.");
+      if (answer.state === undefined)
+        throw new MullError("internal", "The prompt to embed ends with a picture.");
       return this.#end(answer);
     }
     const { content } = answer.sequence as NonNullable<typeof answer.sequence>;
@@ -429,7 +447,8 @@ export class Scheduler {
 
 /** Whether one is about to read a beginning that another wants as well, and is not there yet. */
 function isAhead(leader: Answer, follower: Answer): boolean {
-  if (leader.tenant !== follower.tenant || leader.sequence === undefined || follower.prefixKnown) return false;
+  if (leader.tenant !== follower.tenant || leader.sequence === undefined || follower.prefixKnown)
+    return false;
   const shared = sharedUnits(leader.layout.units, follower.layout.units.slice(0, -1));
   // A few common words at the beginning are read sooner than waited for.
   if (positionsOf(leader.layout.units.slice(0, shared)) < READ_LENGTH) return false;

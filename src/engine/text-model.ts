@@ -1,7 +1,14 @@
 import { AbortFlag } from "../native/abort-flag.ts";
 import type { Ggml } from "../native/ggml.ts";
 import type { Libraries } from "../native/libraries.ts";
-import type { Llama, LlamaBatch, LlamaContext, LlamaMemory, LlamaModel, LlamaVocab } from "../native/llama.ts";
+import type {
+  Llama,
+  LlamaBatch,
+  LlamaContext,
+  LlamaMemory,
+  LlamaModel,
+  LlamaVocab,
+} from "../native/llama.ts";
 import type { Pointer } from "../native/pointer.ts";
 import { MullError } from "../spec/errors.ts";
 import { Grammar } from "./grammar.ts";
@@ -68,10 +75,10 @@ export class TextModel {
     this.#vocab = llama.modelGetVocab(this.#model);
     this.#abort = new AbortFlag(ggml);
     this.trainedContextLength = llama.modelNCtxTrain(this.#model);
-    this.contextLength =
-      options.contextLength ?? Math.min(this.trainedContextLength, DEFAULT_CONTEXT_LENGTH);
+    this.contextLength = options.contextLength ?? Math.min(this.trainedContextLength, DEFAULT_CONTEXT_LENGTH);
     this.parallel = options.parallel(this.contextLength);
-    const cells = this.contextLength * this.parallel;
+    // Native code wants room for a whole batch, and asserts on less.
+    const cells = Math.max(this.contextLength * this.parallel, BATCH_LENGTH);
     // Attention without a causal mask looks at a text as a whole: it must come in one piece.
     const batchLength = options.embeddingModel ? Math.max(BATCH_LENGTH, cells) : BATCH_LENGTH;
     this.#context = createContext(llama, this.#model, this.#abort, { ...options, cells, batchLength });

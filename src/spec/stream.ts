@@ -66,6 +66,8 @@ export interface Timings {
   loadMs: number;
   /** Waiting for a place among the requests that the engine works on. */
   queueMs: number;
+  /** Finding what the caches know of the prompt, and taking it over. */
+  restoreMs: number;
   /** Media process: bytes to pixels. */
   decodeMs: number;
   /** Preprocessing, encoder and projector. */

@@ -170,6 +170,7 @@ export const FINISH: StreamPart = {
   timings: {
     loadMs: 100,
     queueMs: 0,
+    restoreMs: 0,
     decodeMs: 5,
     encodeMs: 20,
     prefillMs: 40,

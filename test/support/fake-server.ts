@@ -85,6 +85,7 @@ export const FINISH: StreamPart = {
   timings: {
     loadMs: 0,
     queueMs: 1,
+    restoreMs: 0,
     decodeMs: 2,
     encodeMs: 3,
     prefillMs: 4,
