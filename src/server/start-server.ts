@@ -1,9 +1,11 @@
 import type { Model } from "../spec/model.ts";
 import type { LoadOptions } from "../spec/options.ts";
+import { anthropicRoutes } from "./anthropic/routes.ts";
 import type { ConnectionLimits } from "./listen/connection-limits.ts";
 import type { Logger } from "./logger.ts";
 import { MemoryMediaStore } from "./memory-media-store.ts";
 import { ollamaRoutes } from "./ollama/routes.ts";
+import { openaiRoutes } from "./openai/routes.ts";
 import { createAdmission } from "./pool/create-admission.ts";
 import { createCatalog } from "./pool/catalog.ts";
 import { createModelPool } from "./pool/create-model-pool.ts";
@@ -16,7 +18,7 @@ import type { ServerOptions } from "./server-options.ts";
 export type { RunningServer } from "./run-server.ts";
 
 /** The dialects that a server speaks. */
-const DIALECTS: readonly RouteModule[] = [ollamaRoutes];
+const DIALECTS: readonly RouteModule[] = [ollamaRoutes, openaiRoutes, anthropicRoutes];
 
 /** What a server takes from outside. Everything has a default. */
 export interface ServerSurroundings {

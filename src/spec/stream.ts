@@ -18,7 +18,8 @@ export type StreamPart =
   | { type: "text-delta"; id: string; delta: string; logprobs?: readonly TokenLogprob[] }
   | { type: "text-end"; id: string }
   | { type: "tool-call"; toolCall: ToolCall }
-  | { type: "finish"; reason: FinishReason; usage: Usage; timings: Timings }
+  /** `stopString`: which of the request's stop strings was met, if one was. */
+  | { type: "finish"; reason: FinishReason; usage: Usage; timings: Timings; stopString?: string }
   | { type: "error"; error: SerializedError };
 
 /**
@@ -59,6 +60,8 @@ export interface Usage {
     cached: number;
   };
   outputTokens: number;
+  /** Of the output tokens, how many were thought before the answer. Default 0. */
+  reasoningTokens?: number;
 }
 
 /** Wall-clock milliseconds of each phase of one request. `load` is 0 when the model was already there. */

@@ -1,4 +1,6 @@
+import { z } from "@hono/zod-openapi";
 import type { ErrorCode, MullError } from "../../spec/errors.ts";
+import { jsonResponse } from "../route-module.ts";
 
 /** Body of every failure of Anthropic's API; also the `data:` of an `error` event in a stream. */
 export interface AnthropicErrorBody {
@@ -38,16 +40,23 @@ const TYPES: Record<ErrorCode, string> = {
 const OVERLOADED = 529;
 
 /**
- * A failure in Anthropic's words. A fault of mull itself keeps its words for the log: they may hold anything.
+ * A failure in Anthropic's words. Everything in it is told: see `publicError`.
  */
 export function anthropicError(error: MullError): { status: number; body: AnthropicErrorBody } {
   const type = TYPES[error.code];
-  const message =
-    error.code === "internal"
-      ? "The server had an error while it worked on your request."
-      : [error.message, error.hint].filter((text) => text !== undefined).join(" ");
+  const message = [error.message, error.hint].filter((text) => text !== undefined).join(" ");
   return {
     status: type === "overloaded_error" ? OVERLOADED : error.httpStatus,
     body: { type: "error", error: { type, message } },
   };
 }
+
+const errorBody = z
+  .object({ type: z.literal("error"), error: z.object({ type: z.string(), message: z.string() }) })
+  .openapi("AnthropicError");
+
+/** The `responses` that every route of this API has. */
+export const errorResponses: Record<string, ReturnType<typeof jsonResponse>> = {
+  "4XX": jsonResponse(errorBody, "The request cannot be answered; the message says why."),
+  "5XX": jsonResponse(errorBody, "The server could not answer."),
+};

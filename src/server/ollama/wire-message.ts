@@ -1,7 +1,7 @@
 import { z } from "@hono/zod-openapi";
 import type { ImagePart, MediaSource, Message, Part } from "../../spec/message.ts";
 import { mediaInput } from "../route-module.ts";
-import { mergeTurns } from "./merge-turns.ts";
+import { mergeTurns } from "../wire/merge-turns.ts";
 import type { Nullish } from "./nullish.ts";
 import { toToolCalls, wireToolCall, type WireToolCall } from "./wire-tools.ts";
 

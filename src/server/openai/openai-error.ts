@@ -1,4 +1,6 @@
+import { z } from "@hono/zod-openapi";
 import type { ErrorCode, MullError } from "../../spec/errors.ts";
+import { jsonResponse } from "../route-module.ts";
 
 /** Body of every failure under `/v1` of OpenAI's API; also the `data:` of a stream that fails half-way. */
 export interface OpenAiErrorBody {
@@ -42,17 +44,31 @@ const DIALECT: Record<ErrorCode, { type: string; code: string | null }> = {
 
 /**
  * A failure in OpenAI's words. `details.param` of the error, if it is text, becomes `param`.
- * A fault of mull itself keeps its words for the log: they may hold anything.
+ * Everything in it is told: see `publicError`.
  */
 export function openaiError(error: MullError): { status: number; body: OpenAiErrorBody } {
   const { type, code } = DIALECT[error.code];
   const param = error.details["param"];
-  const message =
-    error.code === "internal"
-      ? "The server had an error while it worked on your request."
-      : [error.message, error.hint].filter((text) => text !== undefined).join(" ");
+  const message = [error.message, error.hint].filter((text) => text !== undefined).join(" ");
   return {
     status: error.httpStatus,
     body: { error: { message, type, param: typeof param === "string" ? param : null, code } },
   };
 }
+
+const errorBody = z
+  .object({
+    error: z.object({
+      message: z.string(),
+      type: z.string(),
+      param: z.string().nullable(),
+      code: z.string().nullable(),
+    }),
+  })
+  .openapi("OpenAIError");
+
+/** The `responses` that every route of this API has. */
+export const errorResponses: Record<string, ReturnType<typeof jsonResponse>> = {
+  "4XX": jsonResponse(errorBody, "The request cannot be answered; the message says why."),
+  "5XX": jsonResponse(errorBody, "The server could not answer."),
+};

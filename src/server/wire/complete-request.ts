@@ -1,0 +1,36 @@
+import type { Message } from "../../spec/message.ts";
+import type { StreamRequest } from "../../spec/model.ts";
+import type { GenerationOptions } from "../../spec/options.ts";
+import type { CatalogEntry } from "../model-pool.ts";
+import { mergeTurns } from "./merge-turns.ts";
+
+/**
+ * A request with everything that it leaves open: what the saved model carries along, then the dialect's defaults.
+ *
+ * @param maxTokens most tokens that the server gives to one answer
+ */
+export function completeRequest(
+  request: StreamRequest,
+  entry: CatalogEntry,
+  defaults: GenerationOptions,
+  maxTokens: number | undefined,
+): StreamRequest {
+  const complete: StreamRequest = { ...defaults, ...entry.generation, ...request };
+  if (request.raw !== true) complete.messages = mergeTurns(withSavedMessages(request.messages, entry));
+  if (maxTokens !== undefined) {
+    const wanted = complete.maxTokens ?? -1;
+    complete.maxTokens = wanted === -1 ? maxTokens : Math.min(wanted, maxTokens);
+  }
+  return complete;
+}
+
+/** The request's own system message takes the place of the saved one. */
+function withSavedMessages(messages: readonly Message[], entry: CatalogEntry): readonly Message[] {
+  const own = messages.findIndex(({ role }) => role !== "system");
+  const first = own === -1 ? messages.length : own;
+  const system: readonly Message[] =
+    first > 0 || entry.system === undefined
+      ? messages.slice(0, first)
+      : [{ role: "system", content: entry.system }];
+  return [...system, ...(entry.messages ?? []), ...messages.slice(first)];
+}
