@@ -55,7 +55,7 @@ export class AnswerParts {
         const totalMs = performance.now() - this.#started;
         const timings = { ...part.timings, ...times, firstTokenMs: this.#firstTokenMs, totalMs };
         const reason = this.#calls > 0 && part.reason === "stop" ? "tool-calls" : part.reason;
-        yield { type: "finish", reason, usage: part.usage, timings };
+        yield { ...part, reason, timings };
       }
     }
   }

@@ -27,6 +27,8 @@ export interface Choice {
   /** The token to read next; absent when the answer has ended. */
   token?: number;
   end?: FinishReason;
+  /** The stop string that ended it. */
+  stopString?: string;
 }
 
 /** The choosing half of one answer: logits in, tokens and text out. Knows nothing of sequences and batches. */
@@ -66,7 +68,8 @@ export class Generation {
         ? {}
         : { logprob: logProbabilities(before, token, logprobs ?? 0, (id) => this.#text.piece(id, true)) };
     const delta = this.#assembler.push(piece);
-    if (this.#assembler.stopped) return { delta, ...logprob, end: "stop" };
+    const stopString = this.#assembler.metStop;
+    if (stopString !== undefined) return { delta, ...logprob, end: "stop", stopString };
     if (this.tokens >= limit) return { ...this.#end("length", delta), ...logprob };
     this.#history.push(token);
     return { delta, ...logprob, token };

@@ -100,6 +100,6 @@ export type EnginePart =
   | { type: "prompt"; end: string }
   | { type: "image"; index: number; facts: EncodedImageFacts }
   | { type: "text"; delta: string; logprob?: TokenLogprob }
-  | { type: "finish"; reason: FinishReason; usage: Usage; timings: EngineTimings };
+  | { type: "finish"; reason: FinishReason; usage: Usage; timings: EngineTimings; stopString?: string };
 
 export type EngineTimings = Pick<Timings, "queueMs" | "restoreMs" | "encodeMs" | "prefillMs" | "generateMs">;

@@ -194,7 +194,7 @@ export class Scheduler {
   #choose(answer: Answer, index: number): void {
     const { generation } = answer;
     if (generation === undefined) return;
-    const { delta, token, end, logprob } = generation.next(this.#text.logits(index));
+    const { delta, token, end, logprob, stopString } = generation.next(this.#text.logits(index));
     answer.pending = token;
     answer.usage.outputTokens = generation.tokens;
     this.counters.generatedTokens += 1;
@@ -203,7 +203,14 @@ export class Scheduler {
     }
     if (end === undefined) return;
     answer.timings.generateMs = performance.now() - answer.generatingSince;
-    answer.emit({ type: "finish", reason: end, usage: answer.usage, timings: answer.timings });
+    const { usage, timings } = answer;
+    answer.emit({
+      type: "finish",
+      reason: end,
+      usage,
+      timings,
+      ...(stopString === undefined ? {} : { stopString }),
+    });
     this.#end(answer);
   }
 

@@ -6,7 +6,7 @@ export class TextAssembler {
   readonly #decoder = new TextDecoder("utf-8");
   readonly #stops: readonly string[];
   #held = "";
-  #stopped = false;
+  #metStop: string | undefined;
 
   constructor(stops: readonly string[]) {
     this.#stops = stops;
@@ -14,7 +14,12 @@ export class TextAssembler {
 
   /** True once a stop string was met; everything from it on is discarded. */
   get stopped(): boolean {
-    return this.#stopped;
+    return this.#metStop !== undefined;
+  }
+
+  /** The stop string that was met first. */
+  get metStop(): string | undefined {
+    return this.#metStop;
   }
 
   /** @returns text that is final now; often empty */
@@ -28,12 +33,15 @@ export class TextAssembler {
   }
 
   #release(text: string, last: boolean): string {
-    if (this.#stopped) return "";
+    if (this.stopped) return "";
     this.#held += text;
-    const places = this.#stops.map((stop) => this.#held.indexOf(stop)).filter((place) => place >= 0);
-    if (places.length > 0) {
-      this.#stopped = true;
-      return this.#take(Math.min(...places));
+    const [met] = this.#stops
+      .map((stop) => ({ stop, place: this.#held.indexOf(stop) }))
+      .filter(({ place }) => place >= 0)
+      .sort((a, b) => a.place - b.place);
+    if (met !== undefined) {
+      this.#metStop = met.stop;
+      return this.#take(met.place);
     }
     return this.#take(last ? this.#held.length : this.#held.length - this.#possibleStopLength());
   }
