@@ -1,10 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createServer } from "node:net";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
+import { root } from "./root.ts";
 
-const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 const START_MS = 300_000;
 
 /** A process that speaks OpenAI's chat API on loopback. */
@@ -69,7 +68,7 @@ export interface ChatReply {
 /** Asks a question about a picture (or none), greedily, and waits for the whole answer. */
 export async function chat(
   server: ChatServer,
-  question: { text: string; picture?: Uint8Array; tokens: number; model?: string },
+  question: { text: string; picture?: Uint8Array; tokens: number; signal?: AbortSignal },
 ): Promise<ChatReply> {
   const started = performance.now();
   const image =
@@ -85,12 +84,12 @@ export async function chat(
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify({
-      model: question.model ?? "bench",
+      model: "bench",
       messages: [{ role: "user", content: [...image, { type: "text", text: question.text }] }],
       temperature: 0,
       max_tokens: question.tokens,
     }),
-    signal: AbortSignal.timeout(3_600_000),
+    signal: question.signal ?? AbortSignal.timeout(3_600_000),
   });
   const body = (await response.json()) as {
     choices?: { message: { content: string } }[];

@@ -109,8 +109,18 @@ function measure(binary: string, flags: Record<string, string | number>): Promis
 
 /** Peak resident memory of a process in bytes (Linux only). */
 export function peakBytes(pid: number | undefined): number | undefined {
+  return memoryFigure(pid, "VmHWM");
+}
+
+/** Resident memory of a process now, in bytes (Linux only). */
+export function residentBytes(pid: number | undefined): number | undefined {
+  return memoryFigure(pid, "VmRSS");
+}
+
+function memoryFigure(pid: number | undefined, name: string): number | undefined {
   try {
-    const kilobytes = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+    const status = readFileSync(`/proc/${pid}/status`, "utf8");
+    const kilobytes = new RegExp(`${name}:\\s+(\\d+) kB`).exec(status)?.[1];
     return kilobytes === undefined ? undefined : Number(kilobytes) * 1024;
   } catch {
     return undefined;
