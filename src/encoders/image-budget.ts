@@ -27,7 +27,7 @@ const LEAST_ROWS = 16;
 /**
  * How many rows a picture may take: all that the encoder gives, a quarter of them for `detail: "low"`, and never more
  * than `maxTokens`. Less than that where the method cannot make the number: a grid average makes whole grids only
- * (`averagedGrid`); merging and striding make any number.
+ * (`averagedGrid`); the others make any number.
  * @param native rows of the encoder, and how they lie on the picture if they form a grid
  * @throws MullError `invalid_argument` for an unknown detail, or a `maxTokens` that is no whole number from 1 on
  */

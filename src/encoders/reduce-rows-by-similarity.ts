@@ -119,22 +119,23 @@ class Clusters {
 }
 
 /** Four sums side by side: one alone would wait for each addition. */
-function squaredDistance(values: Float32Array, a: number, b: number, width: number): number {
-  let [first, second, third, fourth] = [0, 0, 0, 0];
-  let index = 0;
-  for (; index + 3 < width; index += 4) {
-    const d0 = (values[a + index] as number) - (values[b + index] as number);
-    const d1 = (values[a + index + 1] as number) - (values[b + index + 1] as number);
-    const d2 = (values[a + index + 2] as number) - (values[b + index + 2] as number);
-    const d3 = (values[a + index + 3] as number) - (values[b + index + 3] as number);
+function squaredDistance(values: Float32Array, one: number, other: number, width: number): number {
+  let first = 0;
+  let second = 0;
+  let third = 0;
+  let fourth = 0;
+  const end = one + width;
+  let [a, b] = [one, other];
+  for (; a + 3 < end; a += 4, b += 4) {
+    const d0 = (values[a] as number) - (values[b] as number);
+    const d1 = (values[a + 1] as number) - (values[b + 1] as number);
+    const d2 = (values[a + 2] as number) - (values[b + 2] as number);
+    const d3 = (values[a + 3] as number) - (values[b + 3] as number);
     first += d0 * d0;
     second += d1 * d1;
     third += d2 * d2;
     fourth += d3 * d3;
   }
-  for (; index < width; index++) {
-    const d = (values[a + index] as number) - (values[b + index] as number);
-    first += d * d;
-  }
+  for (; a < end; a++, b++) first += ((values[a] as number) - (values[b] as number)) ** 2;
   return first + second + (third + fourth);
 }

@@ -9,11 +9,11 @@ import type { RowGrid } from "./row-grid.ts";
  *
  * `similarity merge`: neighbours on the grid that are most alike become their mean, until exactly so many are left.
  * `grid average`: the grid is averaged to a coarser one of the same shape; it gives what `averagedGrid` says.
- * `strided`: every n-th row as it is; the control that a method must beat.
+ * `random`: rows chosen by lot, as they are; the control that a method must beat.
  *
  * docs/image-budget.md has what each costs in answers.
  */
-export const REDUCTION_METHODS = ["similarity merge", "grid average", "strided"] as const;
+export const REDUCTION_METHODS = ["similarity merge", "grid average", "random"] as const;
 export type ReductionMethod = (typeof REDUCTION_METHODS)[number];
 
 /**
@@ -54,7 +54,7 @@ export function reduceRows(
   const shape = grid ?? { rows: 1, columns: count };
   requireSizes(count, shape, target);
   if (target === count) return rows;
-  if (method === "strided") return everyNthRow(rows, width, target);
+  if (method === "random") return chooseByLot(rows, width, target);
   const reduce = method === "grid average" ? averageRowsOnGrid : mergeSimilarRows;
   return reduce(rows, width, shape, target);
 }
@@ -68,15 +68,28 @@ export function mergedStep(
   return { action: "merged", tokens, of, method };
 }
 
-/** Cuts the rows into `target` runs and takes the middle one of each. */
-function everyNthRow(rows: Float32Array, width: number, target: number): Float32Array {
+/** Each choice of rows is equally likely, but the same rows always draw the same lot (Knuth, TAOCP 3.4.2, Algorithm S). */
+function chooseByLot(rows: Float32Array, width: number, target: number): Float32Array {
   const count = rows.length / width;
+  const bits = new Uint32Array(rows.buffer, rows.byteOffset, rows.length);
   const result = new Float32Array(target * width); // (target, width) float32
-  for (let place = 0; place < target; place++) {
-    const chosen = Math.floor(((place + 0.5) * count) / target);
-    result.set(rows.subarray(chosen * width, (chosen + 1) * width), place * width);
+  let state = 1;
+  for (let place = 0; place < count; place++) state = scramble(state ^ (bits[place * width] as number));
+  let chosen = 0;
+  for (let place = 0; chosen < target; place++) {
+    state = scramble(state + 1);
+    if (((state >>> 0) / 2 ** 32) * (count - place) >= target - chosen) continue;
+    result.set(rows.subarray(place * width, (place + 1) * width), chosen * width);
+    chosen += 1;
   }
   return result;
+}
+
+/** MurmurHash3's finalizer: every bit of the result depends on every bit of the argument. */
+function scramble(value: number): number {
+  const once = Math.imul(value ^ (value >>> 16), 0x85eb_ca6b);
+  const twice = Math.imul(once ^ (once >>> 13), 0xc2b2_ae35);
+  return twice ^ (twice >>> 16);
 }
 
 function requireSizes(count: number, { rows, columns }: RowGrid, target: number): void {
