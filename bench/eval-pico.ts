@@ -1,23 +1,11 @@
-import { readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { type Model, load } from "mull";
+import { type Question, isRight, readPicture, readQuestions } from "./eval-questions.ts";
 import { plainPicture } from "./test-picture.ts";
 
-/**
+/*
  * `npm run eval:pico`: asks pico the held-out questions of `training/eval` through the real runtime, greedily, and
  * prints the accuracy by task; then again with every picture blanked, to see what the words alone give away.
  */
-interface Question {
-  id: string;
-  image: string;
-  task: string;
-  question: string;
-  /** Lower case; one of them must stand in the answer as whole words. */
-  accept: string[];
-  /** None of these may. */
-  reject?: string[];
-}
 
 /** What version 0 set out to reach. */
 const TARGETS: Record<string, number> = {
@@ -31,17 +19,11 @@ const TARGETS: Record<string, number> = {
 };
 const BLANKED_LIMIT = 0.4;
 
-const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
-const folder = join(root, "training", "eval");
-const questions = readFileSync(join(folder, "questions.jsonl"), "utf8")
-  .trim()
-  .split("\n")
-  .map((line) => JSON.parse(line) as Question);
-
+const questions = readQuestions();
 const verbose = process.argv.includes("--verbose");
 const model = await load("pico");
 try {
-  const seen = await run(model, ({ image }) => new Uint8Array(readFileSync(join(folder, image))));
+  const seen = await run(model, readPicture);
   const blanked = await run(model, () => plainPicture(128, 128, [127, 127, 127]));
   print(seen, blanked);
 } finally {
@@ -60,13 +42,6 @@ async function run(asked: Model, picture: (question: Question) => Uint8Array): P
     results.push({ ...question, answer, right: isRight(question, answer) });
   }
   return results;
-}
-
-function isRight({ accept, reject = [] }: Question, answer: string): boolean {
-  const words = ` ${answer.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, " ")} `;
-  const has = (text: string): boolean =>
-    words.includes(` ${text.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, " ")} `);
-  return accept.some(has) && !reject.some(has);
 }
 
 function print(seen: Result[], blanked: Result[]): void {

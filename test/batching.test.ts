@@ -228,7 +228,7 @@ describe("the cache on disk", () => {
   it("is not believed when it is damaged", async () => {
     const fresh = await open();
     const expected = (await hear(fresh, request)).text;
-    const cache = process.env["MULL_CACHE_DIR"] as string;
+    const cache = join(process.env["XDG_CACHE_HOME"] as string, "mull");
     for (const kind of ["rows", "snapshots"]) {
       for (const name of await readdir(join(cache, kind))) {
         const path = join(cache, kind, name);

@@ -23,9 +23,14 @@ export class FairQueue<Item extends { client: string }> {
     this.#clients.set(item.client, { items: 1, served: Number.isFinite(least) ? least : 0 });
   }
 
-  /** The item whose turn it is; it stays in progress until `leave`. */
+  /** The item whose turn it is. */
+  next(): Item | undefined {
+    return this.leastServed(this.#waiting);
+  }
+
+  /** Takes it out of the line; it stays in progress until `leave`. */
   shift(): Item | undefined {
-    const next = this.leastServed(this.#waiting);
+    const next = this.next();
     if (next !== undefined) this.remove(next);
     return next;
   }

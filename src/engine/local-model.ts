@@ -100,10 +100,12 @@ export async function loadLocalModel(
         });
   const encoderBytes = projectorFile?.fileBytes ?? 0;
   const embeddingModel = isEmbeddingModel(textFile);
+  const exact = fileBytes < ONE_THREAD_BYTES;
   const text = new TextModel(libraries, llama, backend.ggml, {
     path: textFile.path,
     contextLength: options.contextLength,
     parallel: (contextLength) => chooseParallel(options, textFile, contextLength, fileBytes),
+    spareContexts: exact && !embeddingModel ? 1 : 0,
     threads,
     embeddingModel,
     memoryMap: !backend.isCpu || UNQUANTIZED.includes(mostCommonType(textFile)),
@@ -119,7 +121,7 @@ export async function loadLocalModel(
   });
   const pictures = encoder === undefined ? undefined : new PictureRows(encoder, cache, identity);
   const snapshots = new PrefixSnapshots(text, pictures, cache, identity);
-  const scheduler = new Scheduler({ text, pictures, snapshots, pairRows: fileBytes < ONE_THREAD_BYTES });
+  const scheduler = new Scheduler({ text, pictures, snapshots, exact });
 
   const template = chooseTemplate(options.template, textFile, encoder !== undefined);
   const features = templateFeatures(template.source);

@@ -199,6 +199,7 @@ export class ModelHandle implements Model {
       messages,
       sources,
       overflow: request.overflow ?? "error",
+      ...optional({ answerTokens: request.maxTokens }),
       prompt: {
         ...(tools.length === 0 ? {} : { tools, toolChoice }),
         ...optional({ think: request.think, raw: request.raw }),

@@ -1,9 +1,8 @@
-import { type CacheKey, type KeyValue, rowsKey } from "../cache/cache-key.ts";
+import { type CacheKey, rowsKey } from "../cache/cache-key.ts";
 import type { CacheClient } from "../cache/cache-client.ts";
 import type { ImageEncoder } from "../encoders/image-encoder.ts";
-import { reduceRows } from "../encoders/reduce-rows.ts";
+import { mergedStep, reduceRows, reductionMethod } from "../encoders/reduce-rows.ts";
 import type { RgbImage } from "../media/rgb-image.ts";
-import type { MediaStep } from "../spec/receipt.ts";
 import type { CacheIdentity } from "./cache-identity.ts";
 import type { EncodedImageFacts } from "./protocol.ts";
 import type { ImageUnit, SequenceUnit } from "./sequence.ts";
@@ -20,6 +19,7 @@ interface Encoded {
 }
 
 type Facts = Pick<EncodedImageFacts, "seen" | "steps" | "tokens">;
+type Seen = Pick<EncodedImageFacts, "seen" | "steps">;
 
 /** Pictures to rows of the text model: from memory, from disk, else from the encoder. */
 export class PictureRows {
@@ -28,7 +28,8 @@ export class PictureRows {
   readonly #identity: CacheIdentity;
   /** By tenant, pixels and row count, in order of last use. */
   readonly #kept = new Map<string, Float32Array>();
-  readonly #facts = new Map<string, Facts>();
+  /** What preprocessing did, by pixels. */
+  readonly #seen = new Map<string, Seen>();
 
   constructor(encoder: ImageEncoder, cache: CacheClient, identity: CacheIdentity) {
     this.#encoder = encoder;
@@ -44,30 +45,46 @@ export class PictureRows {
     image: RgbImage,
     { tenant, signal }: { tenant: string; signal: AbortSignal },
   ): Promise<Encoded> {
-    const name = `${tenant}\n${unit.key}\n${unit.rows}`;
-    const key = await this.#diskKey(unit, tenant);
-    const known = this.#kept.get(name) ?? (key === undefined ? undefined : await this.#fromDisk(key, unit));
-    if (known !== undefined) {
-      this.#keep(name, known);
-      return { rows: known, facts: { ...this.#describe(unit, image), cached: true, cachedIn: "rows" } };
+    const native = this.#encoder.countTokens(image.width, image.height);
+    const name = (rows: number): string => `${tenant}\n${unit.key}\n${rows}`;
+    const kept = this.#kept.get(name(unit.rows));
+    if (kept !== undefined) {
+      this.#keep(name(unit.rows), kept);
+      return { rows: kept, facts: { ...this.#describe(unit, image), cached: true, cachedIn: "rows" } };
     }
-    const preprocessed = this.#encoder.preprocess(image);
-    signal.throwIfAborted();
-    const encoded = await this.#encoder.encode(preprocessed, signal); // (tokens, embeddingLength) float32
+    // All rows are what is kept on disk: fewer of them are made again in no time.
+    const whole = { key: unit.key, rows: native };
+    const diskKey = await this.diskKey(whole, tenant);
+    const known =
+      this.#kept.get(name(native)) ??
+      (diskKey === undefined ? undefined : await this.#fromDisk(diskKey, native));
+    const encoded = known ?? (await this.#encode(whole, image, diskKey, signal)); // (native, width) float32
+    this.#keep(name(native), encoded);
     const width = this.#encoder.embeddingLength;
     const grid = this.#encoder.grid(image.width, image.height);
-    const rows =
-      encoded.length === unit.rows * width
-        ? encoded
-        : reduceRows(encoded, { width, target: unit.rows, ...(grid === undefined ? {} : { grid }) });
-    const facts = this.#remember(unit, image, preprocessed);
-    this.#keep(name, rows);
-    if (key !== undefined) {
-      const { width: columns, height } = image;
-      const { model } = this.#identity;
-      this.#cache.putRows(key, rows, { model, pictures: [{ width: columns, height }], tokens: unit.rows });
-    }
+    const rows = reduceRows(encoded, { width, grid, target: unit.rows });
+    this.#keep(name(unit.rows), rows);
+    const facts = this.#describe(unit, image);
+    if (known !== undefined) return { rows, facts: { ...facts, cached: true, cachedIn: "rows" } };
     return { rows, facts: { ...facts, cached: false } };
+  }
+
+  async #encode(
+    unit: ImageUnit,
+    image: RgbImage,
+    diskKey: CacheKey | undefined,
+    signal: AbortSignal,
+  ): Promise<Float32Array> {
+    const preprocessed = this.#encoder.preprocess(image);
+    this.#remember(unit, preprocessed);
+    signal.throwIfAborted();
+    const rows = await this.#encoder.encode(preprocessed, signal); // (unit.rows, embeddingLength) float32
+    if (diskKey !== undefined) {
+      const { width, height } = image;
+      const { model } = this.#identity;
+      this.#cache.putRows(diskKey, rows, { model, pictures: [{ width, height }], tokens: unit.rows });
+    }
+    return rows;
   }
 
   /** What a receipt says of a picture that was found in the KV cache. */
@@ -75,50 +92,38 @@ export class PictureRows {
     return typeof unit === "object" && image !== undefined ? this.#describe(unit, image) : undefined;
   }
 
-  /** Key of a picture's rows on disk; undefined while the files' digests are not known. */
+  /** Key of a picture's rows, for all that is kept on disk of it; undefined while the digests are not known. */
   async diskKey(unit: ImageUnit, tenant: string): Promise<CacheKey | undefined> {
-    return this.#diskKey(unit, tenant);
-  }
-
-  async #diskKey(unit: ImageUnit, tenant: string): Promise<CacheKey | undefined> {
     const digests = await this.#identity.digests();
     if (digests === undefined) return undefined;
-    const { encoder } = this.#identity;
-    const budget: KeyValue = { rows: unit.rows, version: 1 };
+    const { encoder, device, engineBuild } = this.#identity;
     return rowsKey({
       picture: unit.key as CacheKey,
       preprocessing: this.#encoder.preprocessing,
-      budget,
+      budget: { rows: unit.rows, method: reductionMethod(), version: 1 },
       projector: digests.projector,
       precision: encoder,
-      device: this.#identity.device,
-      engineBuild: this.#identity.engineBuild,
+      device,
+      engineBuild,
       tenant,
     });
   }
 
-  async #fromDisk(key: CacheKey, unit: ImageUnit): Promise<Float32Array | undefined> {
+  async #fromDisk(key: CacheKey, rows: number): Promise<Float32Array | undefined> {
     const found = await this.#cache.getRows(key);
-    return found?.rows.length === unit.rows * this.#encoder.embeddingLength ? found.rows : undefined;
+    return found?.rows.length === rows * this.#encoder.embeddingLength ? found.rows : undefined;
   }
 
   #describe(unit: ImageUnit, image: RgbImage): Facts {
-    const known = this.#facts.get(`${unit.key}\n${unit.rows}`);
-    return known ?? this.#remember(unit, image, this.#encoder.preprocess(image));
+    const native = this.#encoder.countTokens(image.width, image.height);
+    const seen = this.#seen.get(unit.key) ?? this.#remember(unit, this.#encoder.preprocess(image));
+    return describePicture(unit.rows, native, seen);
   }
 
-  #remember(
-    unit: ImageUnit,
-    image: RgbImage,
-    { seen, steps }: { seen: { width: number; height: number }; steps: readonly MediaStep[] },
-  ): Facts {
-    const facts = describePicture(unit.rows, this.#encoder.countTokens(image.width, image.height), {
-      seen,
-      steps,
-    });
-    this.#facts.set(`${unit.key}\n${unit.rows}`, facts);
-    if (this.#facts.size > KEPT_FACTS) this.#facts.delete(this.#facts.keys().next().value as string);
-    return facts;
+  #remember({ key }: ImageUnit, { seen, steps }: Seen): Seen {
+    this.#seen.set(key, { seen, steps });
+    if (this.#seen.size > KEPT_FACTS) this.#seen.delete(this.#seen.keys().next().value as string);
+    return { seen, steps };
   }
 
   #keep(name: string, rows: Float32Array): void {
@@ -134,15 +139,7 @@ export class PictureRows {
 }
 
 /** What the encoder's half of a receipt says. */
-export function describePicture(
-  rows: number,
-  native: number,
-  { seen, steps }: { seen: { width: number; height: number }; steps: readonly MediaStep[] },
-): Facts {
-  const merged: MediaStep[] =
-    rows < native ? [{ action: "merged", tokens: rows, of: native, method: MERGE_METHOD }] : [];
+export function describePicture(rows: number, native: number, { seen, steps }: Seen): Facts {
+  const merged = rows < native ? [mergedStep(rows, native)] : [];
   return { seen, steps: [...steps, ...merged], tokens: rows };
 }
-
-/** The default of `reduceRows`, in words. */
-const MERGE_METHOD = "grid average";

@@ -23,6 +23,8 @@ export interface PromptLayout {
 type Stretch = { tokens: readonly number[] } | { picture: number };
 
 const END_LENGTH = 200;
+/** Room that shrunk pictures leave for an answer of unknown length. */
+const ANSWER_TOKENS = 256;
 
 /**
  * Messages to units: render the template, tokenise the pieces, decide how many rows each picture takes, and make sure
@@ -80,7 +82,7 @@ function tokenise(model: LocalModel, pieces: readonly PromptPiece[]): Stretch[] 
 /** Rows of each picture of a request: its budget, or less where the caller allows that they are shrunk to fit. */
 function divideRows(
   model: LocalModel,
-  { images, overflow }: PromptRequest,
+  { images, overflow, answerTokens }: PromptRequest,
   textTokens: number,
 ): readonly number[] {
   const { encoder, text } = model;
@@ -93,9 +95,22 @@ function divideRows(
   const room = text.contextLength - textTokens - 1;
   const total = asked.reduce((sum, picture) => sum + picture.asked, 0);
   if (total <= room) return asked.map((picture) => picture.asked);
-  const shrunk = overflow === "shrink" ? shrinkToFit(asked, room) : undefined;
-  if (shrunk === undefined) requireFit(text.contextLength, textTokens, asked, shrinkAdvice(asked, room));
-  return shrunk ?? [];
+  const mayShrink = (index: number): boolean => overflow === "shrink" || images[index]?.detail === "auto";
+  const fixed = asked.reduce((sum, picture, index) => sum + (mayShrink(index) ? 0 : picture.asked), 0);
+  const shrunk = shrinkToFit(
+    asked.filter((_, index) => mayShrink(index)),
+    room + 1 - answerRoom(answerTokens, text.contextLength) - fixed,
+  );
+  if (shrunk === undefined || shrunk.length === 0) {
+    requireFit(text.contextLength, textTokens, asked, shrinkAdvice(asked, room));
+  }
+  return asked.map((picture, index) => (mayShrink(index) ? (shrunk?.shift() ?? 0) : picture.asked));
+}
+
+/** Positions that are kept free for the answer when pictures are shrunk: a picture that leaves room for no word helps nobody. */
+function answerRoom(answerTokens: number | undefined, contextLength: number): number {
+  const wanted = answerTokens === undefined || answerTokens < 0 ? ANSWER_TOKENS : answerTokens;
+  return Math.max(1, Math.min(wanted, Math.floor(contextLength / 4)));
 }
 
 /** Rows that the encoder gives of a picture, and how many of them it may take. */
@@ -106,6 +121,7 @@ export function pictureBudget(
   const native = encoder.countTokens(image.width, image.height);
   const grid = encoder.grid(image.width, image.height);
   const budget = {
+    name,
     ...(detail === undefined ? {} : { detail }),
     ...(maxTokens === undefined ? {} : { maxTokens }),
   };

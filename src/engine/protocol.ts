@@ -57,6 +57,8 @@ export interface PromptRequest {
   /** The pictures that messages name by number. */
   images: readonly PromptImage[];
   overflow: NonNullable<StreamRequest["overflow"]>;
+  /** Most tokens of the answer; undefined or negative: as many as there is room for. */
+  answerTokens?: number;
   prompt: PromptVariables;
 }
 

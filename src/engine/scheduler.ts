@@ -35,8 +35,11 @@ export interface SchedulerParts {
   text: TextModel;
   pictures: PictureRows | undefined;
   snapshots: PrefixSnapshots;
-  /** Fill batches of one token up to two: makes float weights give the same whatever runs beside. */
-  pairRows: boolean;
+  /**
+   * Whether greedy answers must be the same bit by bit, whatever runs beside them and whatever is cached. Costs a second
+   * row in batches of one and pauses to make room, so it is for small models.
+   */
+  exact: boolean;
 }
 
 /**
@@ -70,7 +73,7 @@ export class Scheduler {
   constructor(parts: SchedulerParts) {
     this.#parts = parts;
     this.#text = parts.text;
-    this.kv = new KvCache(parts.text);
+    this.kv = new KvCache(parts.text, parts.exact);
   }
 
   get running(): number {
@@ -121,7 +124,7 @@ export class Scheduler {
     this.#looping = true;
     try {
       while (this.#live.length > 0 || this.#queue.length > 0) {
-        this.#letIn();
+        await this.#letIn();
         await this.#guard(
           this.#live.filter(({ pending }) => pending !== undefined),
           (answers) => this.#write(answers),
@@ -136,8 +139,13 @@ export class Scheduler {
     }
   }
 
-  #letIn(): void {
+  async #letIn(): Promise<void> {
     while (this.#live.length < this.#text.parallel) {
+      if (!this.kv.hasRoom) {
+        const next = this.#live.length === 0 ? this.#queue.next() : undefined;
+        if (next === undefined) return;
+        await this.kv.reset(next.tenant, next.layout.units);
+      }
       const answer = this.#queue.shift();
       if (answer === undefined) return;
       answer.timings.queueMs = performance.now() - answer.submittedAt;
@@ -284,7 +292,7 @@ export class Scheduler {
   /** Units at the end of a prompt that must be read in any case. */
   #tail(units: readonly SequenceUnit[]): number {
     // A single row would be computed another way than two, and come out different in the last bits.
-    const two = this.#parts.pairRows && typeof units.at(-1) === "number" && typeof units.at(-2) === "number";
+    const two = this.#parts.exact && typeof units.at(-1) === "number" && typeof units.at(-2) === "number";
     return two ? 2 : 1;
   }
 
@@ -397,7 +405,7 @@ export class Scheduler {
     entries: readonly BatchEntry[],
     read: (entries: readonly BatchEntry[]) => Promise<DecodeOutcome>,
   ): Promise<void> {
-    const padding = this.#parts.pairRows && entries.length === 1 ? 1 : 0;
+    const padding = this.#parts.exact && entries.length === 1 ? 1 : 0;
     const padded = [...entries, ...placesOf(PADDING_SEQUENCE, 0, padding, entries[0]?.output === true)];
     try {
       while (true) {

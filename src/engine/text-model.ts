@@ -20,6 +20,8 @@ export interface TextModelOptions {
   contextLength: number | undefined;
   /** Contexts that can be full at the same time: the KV cache holds `parallel` times the context length. */
   parallel: (contextLength: number) => number;
+  /** Contexts that the KV cache holds beyond those. Default 0. */
+  spareContexts?: number;
   threads: number;
   /** Pool the states of a text into one, as the file of an embedding model says. */
   embeddingModel: boolean;
@@ -78,7 +80,8 @@ export class TextModel {
     this.contextLength = options.contextLength ?? Math.min(this.trainedContextLength, DEFAULT_CONTEXT_LENGTH);
     this.parallel = options.parallel(this.contextLength);
     // Native code wants room for a whole batch, and asserts on less.
-    const cells = Math.max(this.contextLength * this.parallel, BATCH_LENGTH);
+    const contexts = this.parallel + (options.spareContexts ?? 0);
+    const cells = Math.max(this.contextLength * contexts, BATCH_LENGTH);
     // Attention without a causal mask looks at a text as a whole: it must come in one piece.
     const batchLength = options.embeddingModel ? Math.max(BATCH_LENGTH, cells) : BATCH_LENGTH;
     this.#context = createContext(llama, this.#model, this.#abort, { ...options, cells, batchLength });
@@ -178,6 +181,11 @@ export class TextModel {
     if (this.#llama.memorySeqRm(this.#memory, sequence, position, -1)) return true;
     this.#llama.memorySeqRm(this.#memory, sequence, -1, -1);
     return false;
+  }
+
+  /** Forgets everything of all sequences. */
+  clear(): void {
+    this.#llama.memoryClear(this.#memory, false);
   }
 
   /** Makes the sequence `to`, which must be empty, begin with the first `positions` of another. Copies nothing. */
