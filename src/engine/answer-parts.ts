@@ -16,6 +16,10 @@ export class AnswerParts {
   #opened = 0;
   #firstTokenMs = 0;
   #calls = 0;
+  /** Tokens of the answer so far. */
+  #tokens = 0;
+  /** Those up to the last thought: thoughts come first. */
+  #reasoningTokens = 0;
   /** Of tokens whose text the parser still holds back. */
   #logprobs: TokenLogprob[] = [];
 
@@ -47,6 +51,7 @@ export class AnswerParts {
       case "text":
         if (this.#firstTokenMs === 0) this.#firstTokenMs = performance.now() - this.#started;
         if (part.logprob !== undefined) this.#logprobs.push(part.logprob);
+        this.#tokens = part.tokens;
         yield* this.#events(this.#parser?.push(part.delta) ?? []);
         break;
       case "finish": {
@@ -55,7 +60,9 @@ export class AnswerParts {
         const totalMs = performance.now() - this.#started;
         const timings = { ...part.timings, ...times, firstTokenMs: this.#firstTokenMs, totalMs };
         const reason = this.#calls > 0 && part.reason === "stop" ? "tool-calls" : part.reason;
-        yield { ...part, reason, timings };
+        const reasoningTokens = this.#reasoningTokens;
+        const usage = reasoningTokens === 0 ? part.usage : { ...part.usage, reasoningTokens };
+        yield { ...part, reason, usage, timings };
       }
     }
   }
@@ -75,8 +82,10 @@ export class AnswerParts {
         yield { type: `${stage}-start`, id: this.#open.id };
       }
       const { id } = this.#open;
-      if (stage === "reasoning") yield { type: "reasoning-delta", id, delta };
-      else yield { type: "text-delta", id, delta, ...this.#takeLogprobs() };
+      if (stage === "reasoning") {
+        this.#reasoningTokens = this.#tokens;
+        yield { type: "reasoning-delta", id, delta };
+      } else yield { type: "text-delta", id, delta, ...this.#takeLogprobs() };
     }
   }
 

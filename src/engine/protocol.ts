@@ -101,7 +101,8 @@ export type EnginePart =
   /** The end of the rendered prompt, before anything else. */
   | { type: "prompt"; end: string }
   | { type: "image"; index: number; facts: EncodedImageFacts }
-  | { type: "text"; delta: string; logprob?: TokenLogprob }
+  /** `tokens`: chosen so far. */
+  | { type: "text"; delta: string; tokens: number; logprob?: TokenLogprob }
   | { type: "finish"; reason: FinishReason; usage: Usage; timings: EngineTimings; stopString?: string };
 
 export type EngineTimings = Pick<Timings, "queueMs" | "restoreMs" | "encodeMs" | "prefillMs" | "generateMs">;

@@ -207,7 +207,8 @@ export class Scheduler {
     answer.usage.outputTokens = generation.tokens;
     this.counters.generatedTokens += 1;
     if (delta !== "" || logprob !== undefined) {
-      answer.emit({ type: "text", delta, ...(logprob === undefined ? {} : { logprob }) });
+      const { tokens } = generation;
+      answer.emit({ type: "text", delta, tokens, ...(logprob === undefined ? {} : { logprob }) });
     }
     if (end === undefined) return;
     answer.timings.generateMs = performance.now() - answer.generatingSince;

@@ -40,6 +40,10 @@ describe("TextAssembler", () => {
 
   it("takes the earliest of several stop strings", () => {
     expect(assemble([encoder.encode("a1b2c")], ["2", "1"]).deltas.join("")).toBe("a");
+    const assembler = new TextAssembler(["2", "1"]);
+    expect(assembler.metStop).toBeUndefined();
+    assembler.push(encoder.encode("a1b2c"));
+    expect(assembler.metStop).toBe("1");
   });
 
   it("gives any text back, however it is cut, up to the first stop string", () => {

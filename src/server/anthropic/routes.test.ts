@@ -60,7 +60,7 @@ describe("messages", () => {
     });
     expect(message.id).toMatch(/^msg_[0-9a-f]{32}$/);
     expect(response.headers.get("request-id")).toBe(response.headers.get("x-request-id"));
-    expect(server.requests[0]).toMatchObject({ temperature: 1, topP: 1, maxTokens: 20, client: "local" });
+    expect(server.requests[0]).toMatchObject({ temperature: 1, topP: 1, maxTokens: 20, client: "" });
   });
 
   it("stream, and the client's helper adds them up", async () => {

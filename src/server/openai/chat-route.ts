@@ -81,7 +81,6 @@ async function* answer(
   yield* streamChoices(
     (one) => (body.parallel_tool_calls === false ? firstToolCallOnly(use.stream(one)) : use.stream(one)),
     requests,
-    requests.length,
     c.var.signal,
   );
 }

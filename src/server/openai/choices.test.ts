@@ -46,40 +46,10 @@ describe("streamChoices", () => {
         return asStream(say(name, name.repeat(2)));
       },
       choiceRequests(REQUEST, 3),
-      3,
       new AbortController().signal,
     );
     for await (const { index, part } of parts) if (part.type === "text-delta") texts[index] += part.delta;
     expect(texts).toEqual(["000", "111", "222"]);
-  });
-
-  it("lets the first answer to each prompt read it for the others", async () => {
-    const events: string[] = [];
-    const requests = ["a", "b"].flatMap((client) => choiceRequests({ ...REQUEST, client, seed: 0 }, 2));
-    const parts = streamChoices(
-      async function* (request) {
-        const name = `${request.client}${request.seed}`;
-        events.push(`${name} begins`);
-        yield { type: "progress", stage: "prefill", completed: 1, total: 1 };
-        await new Promise((resolve) => setTimeout(resolve, 1));
-        events.push(`${name} answers`);
-        yield FINISH;
-      },
-      requests,
-      2,
-      new AbortController().signal,
-    );
-    for await (const { index, part } of parts) if (part.type === "finish") events.push(`${index} ends`);
-    expect(events.slice(0, 2)).toEqual(["a0 begins", "b0 begins"]);
-    for (const name of ["a", "b"]) {
-      expect(events.indexOf(`${name}1 begins`)).toBeGreaterThan(events.indexOf(`${name}0 answers`));
-    }
-    expect(events.filter((event) => event.endsWith("ends")).sort()).toEqual([
-      "0 ends",
-      "1 ends",
-      "2 ends",
-      "3 ends",
-    ]);
   });
 
   it("ends the others when one fails", async () => {
@@ -91,7 +61,6 @@ describe("streamChoices", () => {
         yield* endless(request, () => (ended += 1));
       },
       requests,
-      3,
       new AbortController().signal,
     );
     const drain = async (): Promise<void> => {
@@ -105,7 +74,7 @@ describe("streamChoices", () => {
     let ended = 0;
     const stream = (request: StreamRequest): AsyncIterable<StreamPart> =>
       endless(request, () => (ended += 1));
-    for await (const { part } of streamChoices(stream, [REQUEST, REQUEST], 1, new AbortController().signal)) {
+    for await (const { part } of streamChoices(stream, [REQUEST, REQUEST], new AbortController().signal)) {
       expect(part.type).toBe("text-delta");
       break;
     }
@@ -113,7 +82,7 @@ describe("streamChoices", () => {
 
     const client = new AbortController();
     const drain = async (): Promise<void> => {
-      for await (const _ of streamChoices(stream, [REQUEST, REQUEST], 1, client.signal)) client.abort();
+      for await (const _ of streamChoices(stream, [REQUEST, REQUEST], client.signal)) client.abort();
     };
     await expect(drain()).rejects.toMatchObject({ code: "aborted" });
     expect(ended).toBe(4);
@@ -126,7 +95,6 @@ describe("streamChoices", () => {
         if (request.seed === 0) throw new MullError("engine_crashed", "Gone.");
       },
       choiceRequests({ ...REQUEST, seed: 0 }, 2),
-      1,
       new AbortController().signal,
     );
     await parts.next();

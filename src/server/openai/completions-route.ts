@@ -86,7 +86,7 @@ async function* answer(
     const request = completeRequest(asked, use.entry, COMPLETION_DEFAULTS, context.options.maxTokens);
     return choiceRequests({ ...request, client: c.var.client }, body.n ?? 1);
   });
-  yield* streamChoices((one) => use.stream(one), requests, body.n ?? 1, c.var.signal);
+  yield* streamChoices((one) => use.stream(one), requests, c.var.signal);
 }
 
 function shapeOf(body: CompletionRequest): CompletionShape {

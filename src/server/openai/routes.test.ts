@@ -69,7 +69,7 @@ describe("chat", () => {
       messages: [{ role: "user", content: "Hi" }],
       temperature: 1,
       topP: 1,
-      client: "local",
+      client: "",
     });
     expect(server.requests[0]?.signal).toBeInstanceOf(AbortSignal);
   });
