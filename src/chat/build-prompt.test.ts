@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { BUILTIN_TEMPLATES } from "./builtin-templates.ts";
-import { type ChatMessage, type PromptPiece, buildPrompt } from "./build-prompt.ts";
+import { type ChatMessage, type PromptPiece, type PromptVariables, buildPrompt } from "./build-prompt.ts";
 import { renderTemplate } from "./render-template.ts";
 
 const CONTROL = ["<s>", "</s>", "<|im_end|>", "<|eot_id|>", "<image>"];
@@ -9,17 +9,13 @@ const CONTROL = ["<s>", "</s>", "<|im_end|>", "<|eot_id|>", "<image>"];
 function prompt(
   messages: ChatMessage[],
   template = BUILTIN_TEMPLATES["vicuna_v1"] as string,
+  variables: PromptVariables = {},
 ): Promise<PromptPiece[]> {
   return buildPrompt(messages, {
     controlTokens: CONTROL,
-    render: async (rendered) =>
-      renderTemplate({
-        template,
-        messages: rendered,
-        addGenerationPrompt: true,
-        bosToken: "<s>",
-        eosToken: "</s>",
-      }),
+    template,
+    render: async (request) => renderTemplate({ template, ...request, bosToken: "<s>", eosToken: "</s>" }),
+    ...variables,
   });
 }
 

@@ -10,7 +10,7 @@ const THINKING =
 /** What stands in Jinja's `{{ }}` and `{% %}`, without strings; in one pass, since a template may be hostile. */
 function codeOf(source: string): string {
   const code: string[] = [];
-  for (let at = 0; at < source.length; ) {
+  for (let at = 0; at < source.length;) {
     const open = source.indexOf("{", at);
     if (open < 0) break;
     const kind = source[open + 1];

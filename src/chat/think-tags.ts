@@ -18,3 +18,9 @@ export function thinkTags(template: string): readonly ThinkTags[] {
   const named = KNOWN.filter(({ open, close }) => template.includes(open) || template.includes(close));
   return named.length > 0 ? named : KNOWN.slice(0, 1);
 }
+
+/** The tags of the thought that a rendered prompt opens at its end, and that the answer goes on with. */
+export function openedThought(template: string, prompt: string): ThinkTags | undefined {
+  const end = prompt.trimEnd();
+  return thinkTags(template).find(({ open }) => end.endsWith(open));
+}
