@@ -62,6 +62,11 @@ export function toolFormat(template: string): ToolFormat {
   return HERMES;
 }
 
+/** The tag with which calls begin in an answer: Llama's models may also leave theirs out. */
+export function openingTag({ name, open }: ToolFormat): string {
+  return name === "llama" ? "<|python_tag|>" : open;
+}
+
 /** gpt-oss writes everything in channels. */
 export function isHarmony(template: string): boolean {
   return template.includes("<|channel|>") && template.includes("<|message|>");
