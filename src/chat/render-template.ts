@@ -71,7 +71,7 @@ export function renderTemplate(request: RenderRequest): string {
   const { tools = [] } = request;
   if (tools.length === 0) return renderWithoutTools(messages, style, render);
   const probe = PROBE_TOOL.function.name;
-  const readsTools = format.native && prints(() => render([user(PROBE)], style, [PROBE_TOOL]), probe);
+  const readsTools = format.native && prints(() => render(messages, style, [PROBE_TOOL]), probe);
   if (readsTools) return render(messages, style, tools);
   return renderWithoutTools(
     withInstruction(messages, toolInstruction(tools, format), style, render),
