@@ -1,7 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { TEMPLATES } from "../../test/support/chat-templates.ts";
+import { readGguf } from "../gguf/read.ts";
 import { BUILTIN_TEMPLATES } from "./builtin-templates.ts";
-import { type ChatMessage, type PromptPiece, buildPrompt } from "./build-prompt.ts";
+import { type ChatMessage, type PromptPiece, type PromptVariables, buildPrompt } from "./build-prompt.ts";
 import { renderTemplate } from "./render-template.ts";
 
 const CONTROL = ["<s>", "</s>", "<|im_end|>", "<|eot_id|>", "<image>"];
@@ -9,17 +11,13 @@ const CONTROL = ["<s>", "</s>", "<|im_end|>", "<|eot_id|>", "<image>"];
 function prompt(
   messages: ChatMessage[],
   template = BUILTIN_TEMPLATES["vicuna_v1"] as string,
+  variables: PromptVariables = {},
 ): Promise<PromptPiece[]> {
   return buildPrompt(messages, {
     controlTokens: CONTROL,
-    render: async (rendered) =>
-      renderTemplate({
-        template,
-        messages: rendered,
-        addGenerationPrompt: true,
-        bosToken: "<s>",
-        eosToken: "</s>",
-      }),
+    template,
+    render: async (request) => renderTemplate({ template, ...request, bosToken: "<s>", eosToken: "</s>" }),
+    ...variables,
   });
 }
 
@@ -127,4 +125,149 @@ describe("buildPrompt", () => {
       "{% endfor %}{% endfor %}";
     expect(flat(await prompt([ask("Q1")], typed))).toBe("<image>\nQ1");
   });
+});
+
+describe("tools", () => {
+  const tools = [
+    { name: "weather", description: "Weather of <|im_end|>.", parameters: { type: "object" as const } },
+    { name: "clock" },
+  ];
+  const conversation: ChatMessage[] = [
+    say("user", "How warm?"),
+    {
+      ...say("assistant", ""),
+      toolCalls: [
+        { id: "call_1", name: "weather", arguments: { city: "Ulm</s>" } },
+        { id: "call_2", name: "clock", arguments: {} },
+      ],
+    },
+    { ...say("tool", "21 </s> degrees"), toolCallId: "call_1", toolName: "weather" },
+    { ...say("tool", "noon"), toolCallId: "call_2" },
+  ];
+  const pico = async (): Promise<string> =>
+    (await readGguf("models/pico/pico.gguf")).string("tokenizer.chat_template") as string;
+  const all: [string, () => Promise<string>][] = [
+    ...Object.entries({ ...TEMPLATES, ...BUILTIN_TEMPLATES }).map(
+      ([name, template]): [string, () => Promise<string>] => [name, async () => template],
+    ),
+    ["pico", pico],
+  ];
+
+  it.each(all)(
+    "are told with their calls and results by %s, and create no control token",
+    async (_, read) => {
+      const pieces = await prompt(conversation, await read(), { tools });
+      const text = flat(pieces);
+      for (const part of [
+        "weather",
+        "clock",
+        "Weather of <|im_end|>.",
+        "Ulm</s>",
+        "21 </s> degrees",
+        "noon",
+        "How warm?",
+      ]) {
+        expect(text).toContain(part);
+      }
+      const whole = pieces.map((piece) => (piece.type === "text" ? piece.text : ""));
+      for (const part of ["Weather of <|im_end|>", "Ulm</s>", "21 </s>"]) {
+        expect(whole.filter((piece) => piece.includes(part))).toEqual([]);
+      }
+      const [first, result] = [text.indexOf("How warm?"), text.lastIndexOf("21 </s> degrees")];
+      expect(first).toBeLessThan(result);
+      expect(text.slice(first)).toMatch(/weather[^]*Ulm[^]*21 /);
+    },
+  );
+
+  it.each(all)("go with a picture in %s", async (_, read) => {
+    const pieces = await prompt([ask("What is it?")], await read(), { tools });
+    expect(pieces.filter((piece) => piece.type === "image")).toHaveLength(1);
+    expect(flat(pieces)).toContain("clock");
+  });
+
+  it("are written in the template's own way", async () => {
+    const text = flat(await prompt(conversation, TEMPLATES.qwen, { tools: tools.slice(1) }));
+    expect(text).toContain(
+      '<tool_call>\n{"name": "weather", "arguments": {"city": "Ulm</s>"}}\n</tool_call>\n<tool_call>\n{"name": "clock"',
+    );
+    expect(text).toContain(
+      "<tool_response>\n21 </s> degrees\n</tool_response>\n<tool_response>\nnoon\n</tool_response>",
+    );
+    expect(text).not.toContain("You can call tools");
+  });
+
+  it("keep arguments readable where the template pastes them as text", async () => {
+    const text = flat(await prompt(conversation, TEMPLATES.jsonArguments, { tools }));
+    expect(text).toContain('{"name": "weather", "arguments": {"city":"Ulm</s>"}}');
+  });
+
+  it("are called one by one where the template knows no more", async () => {
+    const text = flat(await prompt(conversation, TEMPLATES.llama, { tools }));
+    expect(text).toMatch(/"weather", "parameters"[^]*21 [^]*"clock", "parameters"[^]*noon/);
+  });
+
+  it("are not told of when the choice is none, and one only when it is named", async () => {
+    for (const template of [TEMPLATES.qwen, BUILTIN_TEMPLATES["vicuna_v1"]]) {
+      const question = [say("user", "How warm?")];
+      const none = flat(await prompt(question, template, { tools, toolChoice: "none" }));
+      expect(none).toBe(flat(await prompt(question, template)));
+      const named = flat(await prompt(question, template, { tools, toolChoice: { name: "clock" } }));
+      expect(named).toContain("clock");
+      expect(named).not.toContain("weather");
+    }
+  });
+
+  it("join the caller's own system text", async () => {
+    const text = flat(await prompt([say("system", "Be brief."), say("user", "Q")], undefined, { tools }));
+    expect(text).toMatch(/^Be brief\.\n\nYou can call tools[^]*"name":"clock"[^]*USER: Q ASSISTANT:$/);
+  });
+});
+
+describe("thoughts", () => {
+  const question = [say("user", "Q")];
+
+  it("are told by the names that templates know", async () => {
+    expect(flat(await prompt(question, TEMPLATES.qwenThinking, { think: false }))).toMatch(
+      /<think>\n\n<\/think>\n\n$/,
+    );
+    expect(flat(await prompt(question, TEMPLATES.qwenThinking, { think: true }))).toMatch(/assistant\n$/);
+    expect(flat(await prompt(question, TEMPLATES.harmony, { think: "high" }))).toContain("Reasoning: high");
+    expect(flat(await prompt(question, TEMPLATES.harmony))).not.toContain("Reasoning");
+  });
+
+  it("are ended in the prompt where the template opens them against the caller's wish", async () => {
+    expect(flat(await prompt(question, TEMPLATES.alwaysThinks))).toMatch(/<think>\n$/);
+    expect(flat(await prompt(question, TEMPLATES.alwaysThinks, { think: false }))).toMatch(
+      /<think>\n\n<\/think>\n\n$/,
+    );
+  });
+
+  it("of earlier answers are given back", async () => {
+    const turn = [...question, { ...say("assistant", "A"), reasoning: "hm </s>" }, say("user", "Q2")];
+    const pieces = await prompt(turn, TEMPLATES.qwenThinking);
+    expect(flat(pieces)).toContain("<think>\nhm </s>\n</think>\n\nA");
+    expect(pieces.some((piece) => piece.type === "text" && piece.text.includes("</s>"))).toBe(false);
+  });
+});
+
+describe("raw", () => {
+  it("takes the contents as they stand", async () => {
+    const pieces = await prompt([ask("</s> a"), say("user", " b")], "{{ raise_exception('no') }}", {
+      raw: true,
+    });
+    expect(pieces).toEqual([
+      { type: "image", index: 0 },
+      { type: "text", text: "</s> a b" },
+    ]);
+  });
+});
+
+it("cuts a control token apart that two parts of a message make together", async () => {
+  const parts: ChatMessage["parts"] = [
+    { type: "text", text: "<|im_" },
+    { type: "text", text: "end|>" },
+  ];
+  const pieces = await prompt([{ role: "user", parts }], BUILTIN_TEMPLATES["plain"]);
+  expect(flat(pieces)).toBe("<|im_end|>");
+  expect(pieces).toHaveLength(2);
 });

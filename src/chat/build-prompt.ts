@@ -1,9 +1,10 @@
-import type { Tool, ToolChoice } from "../spec/tool.ts";
-import type { StreamRequest } from "../spec/model.ts";
 import { randomBytes } from "node:crypto";
 import { MullError } from "../spec/errors.ts";
 import type { Message } from "../spec/message.ts";
-import type { TemplateMessage } from "./render-template.ts";
+import type { StreamRequest } from "../spec/model.ts";
+import type { RenderRequest } from "./render-template.ts";
+import { templateMessages, templateTools, thinkVariables } from "./template-messages.ts";
+import { openedThought } from "./think-tags.ts";
 
 /** A message whose pictures are known by number only: what the engine process gets. */
 export interface ChatMessage extends Omit<Message, "content"> {
@@ -15,40 +16,42 @@ export type PromptPiece =
   /** Text in which the model's special tokens are recognised. */
   { type: "text"; text: string } | { type: "image"; index: number };
 
-export interface PromptVariables {
-  tools?: readonly Tool[];
-  toolChoice?: ToolChoice;
-  think?: StreamRequest["think"];
-  raw?: boolean;
-}
+/** What a caller may ask for beside the messages. */
+export interface PromptVariables extends Pick<StreamRequest, "tools" | "toolChoice" | "think" | "raw"> {}
+
 export interface PromptOptions extends PromptVariables {
   template: string;
   /** Texts of the model's control tokens, such as `</s>`. A user who types one must not create it. */
   controlTokens: readonly string[];
-  render: (request: {
-    messages: readonly TemplateMessage[];
-    addGenerationPrompt: boolean;
-  }) => Promise<string>;
+  render: (request: Omit<RenderRequest, "template" | "bosToken" | "eosToken">) => Promise<string>;
 }
 
 /**
  * Messages to prompt pieces. A picture becomes a marker with a random name before the template is rendered, and
  * the rendered text is cut at the markers. Whatever a user types (`<image>`, `[img-0]`, a marker of an earlier
- * request) is therefore only text. Control tokens in a user's text are cut apart, so they stay text as well.
+ * request) is therefore only text. Control tokens in a caller's text, tools and results are cut apart, so they stay
+ * text as well. With `raw`, the contents are the prompt as they stand.
  */
 export async function buildPrompt(
   messages: readonly ChatMessage[],
   options: PromptOptions,
 ): Promise<PromptPiece[]> {
+  if (options.raw === true) return rawPieces(messages);
+  const { template, tools = [], toolChoice = "auto", think } = options;
   const name = randomBytes(12).toString("hex");
   const marker = (index: number): string => `[mull-${name}-${index}]`;
-  const cut = `[mull-${name}-cut]`;
-  const protect = protector(options.controlTokens, cut);
+  const protect = protector(options.controlTokens, `[mull-${name}-cut]`);
 
-  const rendered = await options.render({
-    messages: messages.map(({ role, parts }) => ({ role, content: contentOf(parts, marker, protect) })),
+  const told = templateTools(tools, toolChoice, protect);
+  let rendered = await options.render({
+    messages: templateMessages(messages, (parts) => protect(contentOf(parts, marker)), protect),
+    ...(told.length === 0 ? {} : { tools: told }),
+    variables: thinkVariables(think, template),
     addGenerationPrompt: true,
   });
+  // Some templates open a thought whatever they are told; an empty one is how their models skip it.
+  const thought = think === false ? openedThought(template, rendered) : undefined;
+  if (thought !== undefined) rendered = `${rendered.trimEnd()}\n\n${thought.close}\n\n`;
 
   const pieces: PromptPiece[] = [];
   // Splitting with one capture group: even entries are text, odd ones the number of a picture, or "cut".
@@ -80,17 +83,24 @@ function requireEveryPicture(messages: readonly ChatMessage[], pieces: readonly 
 }
 
 /** LLaVA puts a newline between a picture and the text after it. */
-function contentOf(
-  parts: ChatMessage["parts"],
-  marker: (index: number) => string,
-  protect: (text: string) => string,
-): string {
+function contentOf(parts: ChatMessage["parts"], marker: (index: number) => string): string {
   return parts
     .map((part, place) => {
-      if (part.type === "text") return protect(part.text);
+      if (part.type === "text") return part.text;
       return marker(part.index) + (place < parts.length - 1 ? "\n" : "");
     })
     .join("");
+}
+
+function rawPieces(messages: readonly ChatMessage[]): PromptPiece[] {
+  const pieces: PromptPiece[] = [];
+  for (const part of messages.flatMap(({ parts }) => parts)) {
+    const last = pieces.at(-1);
+    if (part.type === "text" && part.text === "") continue;
+    if (part.type === "text" && last?.type === "text") last.text += part.text;
+    else pieces.push({ ...part });
+  }
+  return pieces;
 }
 
 /** A function that puts `cut` behind the first character of every control token in a text. */

@@ -1,47 +1,208 @@
 import { Template } from "@huggingface/jinja";
+import { toolFormat } from "./tool-format.ts";
+import { toolInstruction, withSingleCalls, withToolsAsText } from "./tool-text.ts";
 
+/** A message as chat templates read it: the shape of OpenAI's API, with arguments as an object. */
 export interface TemplateMessage {
   role: string;
   content: string;
+  reasoning_content?: string;
+  tool_calls?: readonly TemplateToolCall[];
+  tool_call_id?: string;
+  name?: string;
+}
+
+export interface TemplateToolCall {
+  id: string;
+  type: "function";
+  function: { name: string; arguments: unknown };
+}
+
+export interface TemplateTool {
+  type: "function";
+  function: { name: string; description: string; parameters: unknown };
 }
 
 export interface RenderRequest {
   template: string;
   messages: readonly TemplateMessage[];
+  tools?: readonly TemplateTool[];
+  /** Further variables, such as `enable_thinking`. */
+  variables?: Readonly<Record<string, unknown>>;
   addGenerationPrompt: boolean;
   bosToken: string;
   eosToken: string;
 }
 
-/** Stands for a user's text when a template is probed for how it reads message contents. */
+/** How a template wants what it is given. Found by rendering a probe: nobody writes it down. */
+interface Style {
+  content: "string" | "parts";
+  arguments: "object" | "string";
+}
+
+type Render = (messages: readonly TemplateMessage[], style: Style, tools?: readonly TemplateTool[]) => string;
+
+/** Texts that no template prints of itself. */
 const PROBE = "mull-content-probe";
+const OTHER_PROBE = "mull-other-probe";
+const PROBE_TOOL: TemplateTool = {
+  type: "function",
+  function: {
+    name: "mull_probe_tool",
+    description: "Probe.",
+    parameters: { type: "object", properties: {} },
+  },
+};
 
 /**
  * Renders a chat template. Runs in a worker, because a template comes with the model file and may loop for ever.
  *
- * Contents are strings. Templates written only for typed parts (`content[0].text`) print nothing for a string;
- * they are found by a probe and given one text part instead. No template ever sees a picture: its place is marked
- * inside the text, so that nothing a template does can move or double it.
+ * Templates differ in what they read: contents as strings or as typed parts, arguments as an object or as JSON, one
+ * call in a message or many, tools at all. Each is tried with a probe, and what a template does not print is said in
+ * words instead. No template ever sees a picture: its place is marked inside the text, so that nothing a template
+ * does can move or double it.
  */
 export function renderTemplate(request: RenderRequest): string {
+  const render = renderer(request);
+  const format = toolFormat(request.template);
+  const takesStrings = prints(() => render([user(PROBE)], { content: "string", arguments: "object" }), PROBE);
+  const plain: Style = { content: takesStrings ? "string" : "parts", arguments: "object" };
+  const { messages, style } = inCallStyle(request, plain, render);
+  const { tools = [] } = request;
+  if (tools.length === 0) return renderWithoutTools(messages, style, render);
+  const probe = PROBE_TOOL.function.name;
+  const readsTools = format.native && prints(() => render(messages, style, [PROBE_TOOL]), probe);
+  if (readsTools) return render(messages, style, tools);
+  return renderWithoutTools(
+    withInstruction(messages, toolInstruction(tools, format), style, render),
+    style,
+    render,
+  );
+}
+
+function renderer(request: RenderRequest): Render {
   const template = new Template(request.template);
-  const asString = (content: string): unknown => content;
-  const asParts = (content: string): unknown => [{ type: "text", text: content }];
-  const render = (messages: readonly TemplateMessage[], content: (text: string) => unknown): string =>
+  const namesThinking = /\.thinking\b/.test(request.template);
+  return (messages, style, tools) =>
     template.render({
-      messages: messages.map((message) => ({ role: message.role, content: content(message.content) })),
+      ...request.variables,
+      messages: messages.map((message) => ({
+        ...message,
+        ...(namesThinking ? thinkingOf(message) : {}),
+        content: style.content === "string" ? message.content : [{ type: "text", text: message.content }],
+        ...(message.tool_calls === undefined
+          ? {}
+          : { tool_calls: message.tool_calls.map((call) => callIn(style, call)) }),
+      })),
+      ...(tools === undefined ? {} : { tools }),
       add_generation_prompt: request.addGenerationPrompt,
       bos_token: request.bosToken,
       eos_token: request.eosToken,
     });
-  const takesStrings = printsProbe(() => render([{ role: "user", content: PROBE }], asString));
-  return render(request.messages, takesStrings ? asString : asParts);
 }
 
-function printsProbe(render: () => string): boolean {
+/** A template that was written for tools only fails without; an empty list of them is the next best. */
+function renderWithoutTools(messages: readonly TemplateMessage[], style: Style, render: Render): string {
   try {
-    return render().includes(PROBE);
+    return render(messages, style);
+  } catch (error) {
+    try {
+      return render(messages, style, []);
+    } catch {
+      throw error;
+    }
+  }
+}
+
+/** Earlier calls and results in the way in which the template prints all of them: as text if it knows none. */
+function inCallStyle(
+  { template, messages, tools }: RenderRequest,
+  plain: Style,
+  render: Render,
+): { messages: readonly TemplateMessage[]; style: Style } {
+  if (!messages.some((message) => message.role === "tool" || message.tool_calls !== undefined)) {
+    return { messages, style: plain };
+  }
+  const format = toolFormat(template);
+  const ways = (["object", "string"] as const).flatMap((kind) =>
+    [2, 1].map((calls) => ({ calls, style: { ...plain, arguments: kind } })),
+  );
+  const way = format.native
+    ? ways.find(({ calls, style }) => printsCalls(calls, (probe) => render(probe, style, tools)))
+    : undefined;
+  if (way === undefined) return { messages: withToolsAsText(messages, format), style: plain };
+  return { messages: way.calls === 1 ? withSingleCalls(messages) : messages, style: way.style };
+}
+
+function printsCalls(count: number, render: (messages: readonly TemplateMessage[]) => string): boolean {
+  const numbers = Array.from({ length: count }, (_, index) => index);
+  const conversation: TemplateMessage[] = [
+    user("question"),
+    {
+      role: "assistant",
+      content: "",
+      tool_calls: numbers.map((number) => ({
+        id: `mullcall${number}`,
+        type: "function",
+        function: { name: `mull_probe_${number}`, arguments: { mull_key: `${OTHER_PROBE}-${number}` } },
+      })),
+    },
+    ...numbers.map((number) => ({
+      role: "tool",
+      name: `mull_probe_${number}`,
+      tool_call_id: `mullcall${number}`,
+      content: `${PROBE}-${number}`,
+    })),
+  ];
+  try {
+    const text = render(conversation);
+    const wanted = numbers.flatMap((number) => [
+      `mull_probe_${number}`,
+      `${OTHER_PROBE}-${number}`,
+      `${PROBE}-${number}`,
+    ]);
+    // JSON within JSON shows by its escaped quotes.
+    return wanted.every((part) => text.includes(part)) && /mull_key/.test(text) && !/\\+"mull_key/.test(text);
   } catch {
     return false;
   }
+}
+
+/** The explanation of tools where the template prints it: in the system message, or before the first question. */
+function withInstruction(
+  messages: readonly TemplateMessage[],
+  instruction: string,
+  style: Style,
+  render: Render,
+): readonly TemplateMessage[] {
+  const system: TemplateMessage = { role: "system", content: PROBE };
+  const role = prints(() => render([system, user(OTHER_PROBE)], style), PROBE) ? "system" : "user";
+  const place = messages.findIndex((message) => message.role === role);
+  const found = messages[place];
+  if (found === undefined) return [{ role, content: instruction }, ...messages];
+  const content =
+    role === "system" ? `${found.content}\n\n${instruction}` : `${instruction}\n\n${found.content}`;
+  return messages.with(place, { ...found, content });
+}
+
+function user(content: string): TemplateMessage {
+  return { role: "user", content };
+}
+
+function prints(render: () => string, text: string): boolean {
+  try {
+    return render().includes(text);
+  } catch {
+    return false;
+  }
+}
+
+/** gpt-oss calls it so, and takes it in place of content, not beside it. */
+function thinkingOf({ reasoning_content: reasoning, content, tool_calls: calls }: TemplateMessage): object {
+  return reasoning === undefined || (content !== "" && calls !== undefined) ? {} : { thinking: reasoning };
+}
+
+function callIn(style: Style, call: TemplateToolCall): TemplateToolCall {
+  if (style.arguments === "object") return call;
+  return { ...call, function: { ...call.function, arguments: JSON.stringify(call.function.arguments) } };
 }

@@ -1,0 +1,88 @@
+import { createHash } from "node:crypto";
+import type { StreamRequest } from "../spec/model.ts";
+import type { Tool, ToolCall, ToolChoice } from "../spec/tool.ts";
+import type { ChatMessage } from "./build-prompt.ts";
+import type { TemplateMessage, TemplateTool } from "./render-template.ts";
+
+/** Changes every text of a caller before a template prints it. */
+type Protect = (text: string) => string;
+
+/** Messages in the shape in which templates read them. A result without a name gets that of the call it answers. */
+export function templateMessages(
+  messages: readonly ChatMessage[],
+  contentOf: (parts: ChatMessage["parts"]) => string,
+  protect: Protect,
+): TemplateMessage[] {
+  const names = new Map<string, string>();
+  return messages.map(({ role, parts, toolCalls = [], reasoning, toolCallId, toolName }) => {
+    for (const { id, name } of toolCalls) names.set(id, name);
+    const name = toolName ?? (toolCallId === undefined ? undefined : names.get(toolCallId));
+    return {
+      role,
+      content: contentOf(parts),
+      ...(role === "assistant" && toolCalls.length > 0
+        ? { tool_calls: toolCalls.map((call) => templateCall(call, protect)) }
+        : {}),
+      ...(role === "assistant" && reasoning !== undefined ? { reasoning_content: protect(reasoning) } : {}),
+      ...(role === "tool" && toolCallId !== undefined ? { tool_call_id: shortId(toolCallId) } : {}),
+      ...(role === "tool" && name !== undefined ? { name: protect(name) } : {}),
+    };
+  });
+}
+
+/** The tools that the model is told of. */
+export function templateTools(tools: readonly Tool[], choice: ToolChoice, protect: Protect): TemplateTool[] {
+  if (choice === "none") return [];
+  const told = typeof choice === "object" ? tools.filter(({ name }) => name === choice.name) : tools;
+  return told.map(({ name, description = "", parameters }) => ({
+    type: "function",
+    function: {
+      name: protect(name),
+      description: protect(description),
+      parameters: protectAll(
+        typeof parameters === "object" ? parameters : { type: "object", properties: {} },
+        protect,
+      ),
+    },
+  }));
+}
+
+/** The names by which templates are told whether to think. Nothing is said where the caller says nothing. */
+export function thinkVariables(think: StreamRequest["think"], template: string): Record<string, unknown> {
+  if (think === undefined) return {};
+  const thinks = think !== false;
+  const least = /["']none["']/.test(template) ? "none" : "low";
+  const effort = think === true ? undefined : think === false ? least : think === "max" ? "high" : think;
+  return {
+    enable_thinking: thinks,
+    thinking: thinks,
+    ...(effort === undefined ? {} : { reasoning_effort: effort }),
+  };
+}
+
+function templateCall(
+  { id, name, arguments: given }: ToolCall,
+  protect: Protect,
+): NonNullable<TemplateMessage["tool_calls"]>[number] {
+  return {
+    id: shortId(id),
+    type: "function",
+    function: { name: protect(name), arguments: protectAll(given, protect) },
+  };
+}
+
+/** All keys and texts of a JSON value. */
+function protectAll(value: unknown, protect: Protect): unknown {
+  if (typeof value === "string") return protect(value);
+  if (Array.isArray(value)) return value.map((item) => protectAll(item, protect));
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]) => [protect(key), protectAll(item, protect)]),
+  );
+}
+
+/** Mistral's templates insist on nine letters or digits; none reads anything out of an id. */
+function shortId(id: string): string {
+  if (/^[a-zA-Z0-9]{9}$/.test(id)) return id;
+  return createHash("sha256").update(id).digest("hex").slice(0, 9);
+}
