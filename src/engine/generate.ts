@@ -1,3 +1,4 @@
+import { answerGrammar } from "../chat/answer-grammar.ts";
 import type { LocalModel } from "./local-model.ts";
 import type { EnginePart, GenerateRequest } from "./protocol.ts";
 import { layOutPrompt } from "./prompt-layout.ts";
@@ -15,11 +16,17 @@ export async function generate(
   signal: AbortSignal,
   emit: (part: EnginePart) => void,
 ): Promise<void> {
-  const { options, client, tenant, logprobs } = request;
+  const { options, client, tenant, logprobs, format } = request;
   const layout = await layOutPrompt(model, request);
   signal.throwIfAborted();
   emit({ type: "prompt", end: layout.end });
-  const grammar = request.grammar === undefined ? undefined : model.text.grammar(request.grammar);
+  const rules = answerGrammar({
+    ...request.prompt,
+    ...(format === undefined ? {} : { format }),
+    template: model.info.template.source,
+    prompt: layout.end,
+  });
+  const grammar = rules === undefined ? undefined : model.text.grammar(rules);
   try {
     const { maxTokens } = options;
     await model.scheduler.run({

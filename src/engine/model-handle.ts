@@ -1,4 +1,3 @@
-import { answerGrammar } from "../chat/answer-grammar.ts";
 import { AnswerParser } from "../chat/answer-parser.ts";
 import { checkTools } from "../chat/check-tools.ts";
 import { MediaDecoder } from "../media/media-process.ts";
@@ -119,7 +118,7 @@ export class ModelHandle implements Model {
       ...asked,
       images: images.map(toPromptImage),
       options: generation,
-      grammar: answerGrammar({ ...how, ...optional({ tools, toolChoice }), template }),
+      format: how.format,
       logprobs: request.logprobs,
       client: request.client ?? "",
       tenant: request.client ?? "",

@@ -64,8 +64,8 @@ export interface PromptRequest {
 
 export interface GenerateRequest extends PromptRequest {
   options: GenerationOptions;
-  /** GBNF that the answer follows. */
-  grammar: string | undefined;
+  /** What the answer must be. */
+  format: StreamRequest["format"] | undefined;
   logprobs: number | undefined;
   client: string;
   tenant: string;
