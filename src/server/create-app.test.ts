@@ -364,6 +364,15 @@ describe("API keys", () => {
     expect(server.counts.get("rejected_total{reason=unauthorized}")).toBe(4);
   });
 
+  it("says in its description that it wants one", async () => {
+    const { app } = start({ apiKeys: [key] });
+    const response = await app.request("/openapi.json", { headers: { "x-api-key": key } });
+    expect(await response.json()).toMatchObject({
+      security: [{ apiKey: [] }],
+      components: { securitySchemes: { apiKey: { type: "http", scheme: "bearer" } } },
+    });
+  });
+
   it("makes the key's digest the client", async () => {
     const { app } = start({ apiKeys: [key, "other"] });
     const clientOf = async (used: string): Promise<string> => {
@@ -393,6 +402,24 @@ describe("the access log", () => {
       request: "r1",
     });
     expect(JSON.stringify(server.lines)).not.toMatch(/secret|sk-1234/);
+  });
+
+  it("has the last words of a dead engine, for the server's owner", async () => {
+    const server = fakeContext();
+    const app = createApp(server, [
+      (added) =>
+        void added.get("/api/dead", () => {
+          const details = { signal: "SIGABRT", code: null, lastLines: ["GGML_ASSERT"] };
+          throw new MullError("engine_crashed", "The engine died.", { details });
+        }),
+    ]);
+    const [status, text] = await errorOf(app.request("/api/dead"));
+    expect([status, text]).toEqual([500, '{"error":"The engine died."}']);
+    expect(server.lines.find(({ level }) => level === "warn")?.fields).toMatchObject({
+      code: "engine_crashed",
+      signal: "SIGABRT",
+      lastLines: ["GGML_ASSERT"],
+    });
   });
 
   it("counts by pattern, not by path", async () => {

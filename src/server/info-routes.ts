@@ -21,15 +21,20 @@ const health = createRoute({
 /** `/health` and `/openapi.json`. */
 export function infoRoutes(lifetime: ServerLifetime): RouteModule {
   const version = packageVersion();
-  return (app) => {
+  return (app, { options }) => {
     addRoute(app, health, (c) =>
       lifetime.draining ? c.json({ status: "draining", version }, 503) : c.json({ status: "ok", version }),
     );
+    const needsKey = options.apiKeys.length > 0;
+    if (needsKey) {
+      app.openAPIRegistry.registerComponent("securitySchemes", "apiKey", { type: "http", scheme: "bearer" });
+    }
     let document: object | undefined;
     app.get("/openapi.json", (c) => {
       document ??= app.getOpenAPI31Document({
         openapi: "3.1.0",
         info: { title: "mull", version, description: "Pictures and text in, text out, on this machine." },
+        ...(needsKey ? { security: [{ apiKey: [] }] } : {}),
       });
       return c.json(document);
     });

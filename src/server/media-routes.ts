@@ -24,7 +24,7 @@ const upload = createRoute({
   summary: "Uploads a picture, to be named by its digest in later requests.",
   description:
     "The body is the file itself, of any Content-Type. The digest stands for it, in place of base64, until " +
-    "`expires_at`, for requests with the same key (without keys: from the same address).",
+    "`expires_at`, for requests with the same key.",
   request: { body: { required: true, content: { "*/*": { schema: { type: "string", format: "binary" } } } } },
   responses: { 200: jsonResponse(Upload, "It is there.") },
 });

@@ -6,7 +6,7 @@ import { publicError, retryAfterSeconds } from "./public-error.ts";
 const server = fakeContext({ options: { models: { bak: { model: "/srv/My Models/bak.gguf" } } } });
 
 function shown(message: string): string {
-  return publicError(new MullError("invalid_model", message), server, "r1").message;
+  return publicError(new MullError("invalid_model", message), server, { requestId: "r1" }).message;
 }
 
 describe("what a client may read", () => {
@@ -33,12 +33,22 @@ describe("what a client may read", () => {
     expect(shown(message)).toBe(message);
   });
 
+  it("names the model of the request in place of its file", () => {
+    const error = new MullError(
+      "invalid_model",
+      "Cannot read /opt/x/pico.gguf: '/opt/a b/c.GGUF' is bad. See /opt/x.txt.",
+    );
+    expect(publicError(error, server, { requestId: "r1", model: "tiny" }).message).toBe(
+      "Cannot read model tiny: 'model tiny' is bad. See a file.",
+    );
+  });
+
   it("drops details but those that clients need, and hints that only the server's owner can follow", () => {
     const details = { param: "messages[0]", retryAfterSeconds: 3, lastLog: "secret" };
     const error = publicError(
       new MullError("server_busy", "Full.", { hint: "Use --max-queue 9.", details }),
       server,
-      "r",
+      { requestId: "r" },
     );
     expect(error.toJSON()).toEqual({
       code: "server_busy",
@@ -48,7 +58,7 @@ describe("what a client may read", () => {
     const kept = publicError(
       new MullError("invalid_media", "Bad.", { hint: "Save /a/b.png again." }),
       server,
-      "r",
+      { requestId: "r" },
     );
     expect(kept.hint).toBe("Save a file again.");
   });

@@ -1,21 +1,28 @@
 import { MullError } from "../spec/errors.ts";
 import type { ServerContext } from "./server-context.ts";
 
-/**
- * An error as a client may read it: no file of this machine, no details, nothing that was not foreseen.
- *
- * @param requestId under which the log has the whole of it
- */
-export function publicError(error: MullError, context: ServerContext, requestId: string): MullError {
+/** What is known of the request that failed: the variables of its Hono context. */
+export interface FailedRequest {
+  /** Under which the log has the whole of it. */
+  requestId: string;
+  /** The model that it named. */
+  model?: string;
+}
+
+/** An error as a client may read it: no file of this machine, no details, nothing that was not foreseen. */
+export function publicError(error: MullError, context: ServerContext, request: FailedRequest): MullError {
   if (error.code === "internal") {
-    return new MullError("internal", `The server failed in an unforeseen way (request ${requestId}).`);
+    return new MullError(
+      "internal",
+      `The server failed in an unforeseen way (request ${request.requestId}).`,
+    );
   }
-  const message = withoutPaths(error.message, context);
+  const message = withoutPaths(error.message, context, request.model);
   // A hint about flags is for whoever runs the server, and a client cannot follow it.
   const hint = error.hint === undefined || / --[a-z]/.test(` ${error.hint}`) ? undefined : error.hint;
   const { param, retryAfterSeconds } = error.details;
   return new MullError(error.code, message, {
-    ...(hint === undefined ? {} : { hint: withoutPaths(hint, context) }),
+    ...(hint === undefined ? {} : { hint: withoutPaths(hint, context, request.model) }),
     details: {
       ...(param === undefined ? {} : { param }),
       ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
@@ -30,10 +37,20 @@ export function retryAfterSeconds(error: MullError): number | undefined {
   return typeof seconds === "number" && seconds >= 0 ? Math.ceil(seconds) : undefined;
 }
 
-function withoutPaths(text: string, context: ServerContext): string {
+function withoutPaths(text: string, context: ServerContext, model: string | undefined): string {
   let safe = text;
   for (const [path, name] of modelFiles(context)) safe = safe.replaceAll(path, name);
-  return safe.replaceAll(QUOTED_PATH, "$1a file$1").replaceAll(BARE_PATH, replaceBarePath);
+  const nameOf = (path: string): string =>
+    model !== undefined && /\.gguf$/i.test(path) ? `model ${model}` : "a file";
+  return safe
+    .replaceAll(QUOTED_PATH, (_, quote: string, path: string) => `${quote}${nameOf(path)}${quote}`)
+    .replaceAll(BARE_PATH, (found: string, root: string, rest: string) => {
+      // A full stop behind a path ends the sentence.
+      const path = found.replace(/\.$/, "");
+      // It needs a second separator or an ending: "/set" is no path.
+      const isPath = root.length > 1 || /[/\\]|\.\w/.test(rest);
+      return isPath ? nameOf(path) + found.slice(path.length) : found;
+    });
 }
 
 /** Paths of model files and the names they have for clients; longest first, because one can begin another. */
@@ -50,12 +67,5 @@ function modelFiles(context: ServerContext): [path: string, name: string][] {
 
 /** How an absolute path begins, unless it is one of this server's URLs. Within quotes a path may hold blanks. */
 const ROOT = String.raw`(?:file:\/\/|~?\/(?!(?:api|v1|health|metrics|openapi)\b)|[A-Za-z]:[\\/]|\\\\)`;
-const QUOTED_PATH = new RegExp(String.raw`(["'\`])${ROOT}[^"'\`\n]*\1`, "g");
+const QUOTED_PATH = new RegExp(String.raw`(["'\`])(${ROOT}[^"'\`\n]*)\1`, "g");
 const BARE_PATH = new RegExp(String.raw`(?<![\w:/.~\\<>)-])(${ROOT})([^\s"'\`:;,()]+)`, "g");
-
-/** Bare ones need a second separator or an ending: "/set" is no path. A full stop behind one ends the sentence. */
-function replaceBarePath(found: string, root: string, rest: string): string {
-  const stop = found.endsWith(".") ? "." : "";
-  const isPath = root.length > 1 || /[/\\]|\.\w/.test(rest);
-  return isPath ? `a file${stop}` : found;
-}

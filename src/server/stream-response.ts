@@ -82,7 +82,7 @@ async function streamResponse<Item>(
   const printError = (thrown: unknown): string => {
     const error = whatHappened(thrown, signal);
     logError(c, context, error);
-    const shown = publicError(error, context, c.var.requestId);
+    const shown = publicError(error, context, c.var);
     return onError === undefined
       ? errorEvent(shown, dialectOf(c.req.path))
       : Array.from(onError(shown), print).join("");

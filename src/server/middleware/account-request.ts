@@ -16,6 +16,9 @@ const CLIENT_CLOSED_REQUEST = 499;
 
 const METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
 
+/** Asked every few seconds by whoever watches the server: a log of that is noise. */
+const WATCHED: ReadonlySet<string> = new Set(["/health", "/metrics"]);
+
 /** The access log and the counters of HTTP. Never bodies, keys, queries or addresses: clients appear as a digest. */
 export function accountRequest(c: RequestContext, context: ServerContext, facts: RequestFacts): void {
   const route = routeOf(c);
@@ -24,7 +27,8 @@ export function accountRequest(c: RequestContext, context: ServerContext, facts:
   const { client, requestId, model } = c.var;
   context.metrics.count("http_requests_total", { method, route, status: String(status) });
   context.metrics.observe("http_request_duration_seconds", facts.milliseconds / 1000, { route });
-  context.log.info("request", {
+  const level = WATCHED.has(route) && status === 200 ? "debug" : "info";
+  context.log[level]("request", {
     method,
     route,
     status,

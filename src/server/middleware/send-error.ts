@@ -25,7 +25,7 @@ export function errorResponse(c: RequestContext, context: ServerContext, thrown:
   const error = whatHappened(thrown, c.var.signal);
   if (REJECTIONS.has(error.code)) context.metrics.count("rejected_total", { reason: error.code });
   logError(c, context, error);
-  const shown = publicError(error, context, c.var.requestId);
+  const shown = publicError(error, context, c.var);
   const { status, body } = errorAnswer(shown, dialectOf(c.req.path));
   const seconds = retryAfterSeconds(shown);
   if (seconds !== undefined) c.header("Retry-After", String(seconds));
@@ -45,12 +45,29 @@ export function whatHappened(thrown: unknown, signal: AbortSignal | undefined): 
   return (error.code === "aborted" || error.code === "closed") && MullError.is(reason) ? reason : error;
 }
 
+/** What a dead engine leaves behind, by its names in `details` and in the log. */
+const LAST_WORDS: readonly (readonly [detail: string, field: string])[] = [
+  ["signal", "signal"],
+  ["code", "exitCode"],
+  ["lastLines", "lastLines"],
+];
+
 export function logError(c: RequestContext, context: ServerContext, error: MullError): void {
-  const fields = { request: c.var.requestId, code: error.code, message: error.message };
-  if (error.httpStatus < 500 || error.code === "timeout") context.log.debug("request failed", fields);
-  else if (error.code !== "internal") context.log.warn("request failed", fields);
-  else {
+  const { log } = context;
+  const { requestId, model } = c.var;
+  const fields = {
+    request: requestId,
+    ...(model === undefined ? {} : { model }),
+    code: error.code,
+    message: error.message,
+  };
+  if (error.httpStatus < 500 || error.code === "timeout") log.debug("request failed", fields);
+  else if (error.code === "internal") {
     const cause = error.cause instanceof Error ? error.cause.stack : undefined;
-    context.log.error("request failed", { ...fields, stack: cause ?? error.stack });
+    log.error("request failed", { ...fields, stack: cause ?? error.stack });
+  } else {
+    const known = LAST_WORDS.filter(([detail]) => error.details[detail] !== undefined);
+    const lastWords = Object.fromEntries(known.map(([detail, field]) => [field, error.details[detail]]));
+    log.warn("request failed", { ...fields, ...lastWords });
   }
 }
