@@ -352,17 +352,16 @@ describe("RemoteModel's other calls", () => {
   it("inspects, counts tokens and reads statistics", async () => {
     await using server = await loopbackServer({
       ...ROUTES,
-      "POST /api/inspect": (_, response) => sendJson(response, RECEIPT),
+      "POST /api/inspect": (_, response) => sendJson(response, { receipts: [RECEIPT], tokens: 36 }),
       "POST /api/tokens": (_, response) => sendJson(response, { total: 40, text: 4, image: 36 }),
       "GET /api/stats/pico": (_, response) => sendJson(response, STATS),
     });
     await using model = await connect({ url: server.url, model: "pico" });
-    expect(await model.inspect(PNG, { name: "x.png", maxTokens: 9 })).toEqual(RECEIPT);
+    expect(await model.inspect(PNG, { name: "x.png", maxTokens: 9 })).toEqual({ ...RECEIPT, name: "x.png" });
     expect(JSON.parse(String(server.requests.at(-1)?.body))).toEqual({
       model: "pico",
-      image: `sha256:${DIGEST}`,
-      name: "x.png",
-      maxTokens: 9,
+      images: [`sha256:${DIGEST}`],
+      max_tokens: 9,
     });
     expect(await model.countTokens(QUESTION)).toEqual({ total: 40, text: 4, image: 36 });
     expect(await model.stats()).toEqual(STATS);

@@ -99,13 +99,16 @@ class RemoteModel implements Model {
     }
   }
 
-  async inspect(media: MediaSource, { signal, ...options }: InspectOptions = {}): Promise<MediaReceipt> {
-    const name = options.name === undefined ? {} : { name: options.name };
-    const answer = await this.#post("/api/inspect", signal, async (running) => ({
-      ...options,
-      ...(await this.#media.reference(media, { ...name, index: 0, signal: running })),
-    }));
-    return answer as MediaReceipt;
+  async inspect(media: MediaSource, options: InspectOptions = {}): Promise<MediaReceipt> {
+    const { name: given, detail, maxTokens, signal } = options;
+    let name = "";
+    const answer = (await this.#post("/api/inspect", signal, async (running) => {
+      const named = given === undefined ? {} : { name: given };
+      const picture = await this.#media.reference(media, { ...named, index: 0, signal: running });
+      ({ name } = picture);
+      return { images: [picture.image], detail, max_tokens: maxTokens };
+    })) as { receipts: [MediaReceipt] };
+    return { ...answer.receipts[0], name };
   }
 
   async embed(inputs: readonly EmbedInput[], options: EmbedOptions = {}): Promise<Embeddings> {

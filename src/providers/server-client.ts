@@ -128,14 +128,15 @@ export class ServerClient {
 /**
  * Asks what answers at an address.
  *
- * @returns undefined when nothing does within `timeoutMs`, or it is not mull's server
+ * @returns mull's version; undefined when nothing does within `timeoutMs`, or it is not mull's server
  * @throws MullError `unauthorized`, `forbidden`
  */
 export async function probeServer(client: ServerClient, timeoutMs: number): Promise<string | undefined> {
   try {
     const signal = AbortSignal.timeout(timeoutMs);
     const answer = await client.call("/api/version", { signal });
-    return isRecord(answer) && answer["mull"] === true ? String(answer["version"]) : undefined;
+    const version = isRecord(answer) ? answer["mull"] : undefined;
+    return typeof version === "string" ? version : undefined;
   } catch (error) {
     const { code } = MullError.wrap(error);
     if (code === "unauthorized" || code === "forbidden") throw error;

@@ -149,7 +149,7 @@ const ANSWER = [
 
 const MULL = {
   "GET /api/version": ((_, response) =>
-    sendJson(response, { version: "1.2.3", mull: true })) as LoopbackRoute,
+    sendJson(response, { version: "0.33.0", mull: "1.2.3" })) as LoopbackRoute,
   "GET /api/tags": listing({ name: "pico:latest" }, { name: "Other:7b" }),
   "GET /api/models/pico": ((_, response) => sendJson(response, INFO)) as LoopbackRoute,
   "POST /api/stream": ((_, response) => {
