@@ -253,11 +253,21 @@ describe("generateText", () => {
       yield { type: "reasoning-start", id: "r" };
       yield { type: "reasoning-delta", id: "r", delta: "Hm." };
       yield { type: "reasoning-end", id: "r" };
-      yield* say("Yes.");
+      yield* [...say("Yes.")].slice(0, -1);
+      const usage = {
+        inputTokens: { total: 4, text: 4, image: 0, cached: 3 },
+        outputTokens: 6,
+        reasoningTokens: 2,
+      };
+      yield { ...FINISH, usage, stopString: "\n" } as StreamPart;
     });
     const first = await generateText({ model: mull("pico"), prompt: "Is it?" });
     expect([first.reasoningText, first.text]).toEqual(["Hm.", "Yes."]);
-    expect(first.usage.outputTokenDetails).toEqual({ textTokens: undefined, reasoningTokens: undefined });
+    expect(first.usage).toMatchObject({
+      inputTokenDetails: { noCacheTokens: 1, cacheReadTokens: 3 },
+      outputTokenDetails: { textTokens: 4, reasoningTokens: 2 },
+    });
+    expect(first.providerMetadata?.["mull"]?.["stopString"]).toBe("\n");
     await generateText({
       model: mull("pico"),
       messages: [...first.response.messages, { role: "user", content: "Sure?" }],

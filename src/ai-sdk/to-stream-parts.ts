@@ -15,6 +15,8 @@ export interface MullAnswerMetadata {
   /** What the model saw of each picture, in order. */
   receipts: readonly MediaReceipt[];
   timings: Timings;
+  /** Which of `stopSequences` was met, if one was. */
+  stopString?: string;
   /** Of all tokens of the text, when `providerOptions.mull.logprobs` asked for them. */
   logprobs?: readonly TokenLogprob[];
 }
@@ -26,7 +28,6 @@ export async function* toStreamParts(
 ): AsyncGenerator<LanguageModelV3StreamPart, void, undefined> {
   const receipts: MediaReceipt[] = [];
   const logprobs: TokenLogprob[] = [];
-  let thought = false;
   for await (const part of parts) {
     if (raw) yield { type: "raw", rawValue: part };
     switch (part.type) {
@@ -46,13 +47,14 @@ export async function* toStreamParts(
         const metadata: MullAnswerMetadata = {
           receipts,
           timings: part.timings,
+          ...(part.stopString === undefined ? {} : { stopString: part.stopString }),
           ...(logprobs.length === 0 ? {} : { logprobs }),
         };
         yield {
           type: "finish",
           // mull's three reasons are three of the SDK's.
           finishReason: { unified: part.reason, raw: part.reason },
-          usage: toUsage(part.usage, thought),
+          usage: toUsage(part.usage),
           providerMetadata: { mull: asJson(metadata) },
         };
         break;
@@ -60,7 +62,6 @@ export async function* toStreamParts(
       case "error":
         throw MullError.from(part.error);
       default:
-        if (part.type === "reasoning-start") thought = true;
         yield part;
     }
   }
@@ -75,8 +76,8 @@ function* toolCallParts({ id, name, arguments: input }: ToolCall): Generator<Lan
   yield { type: "tool-call", toolCallId: id, toolName: name, input: text };
 }
 
-function toUsage(usage: Usage, thought: boolean): LanguageModelV3Usage {
-  const { inputTokens, outputTokens } = usage;
+function toUsage(usage: Usage): LanguageModelV3Usage {
+  const { inputTokens, outputTokens, reasoningTokens = 0 } = usage;
   return {
     inputTokens: {
       total: inputTokens.total,
@@ -84,12 +85,7 @@ function toUsage(usage: Usage, thought: boolean): LanguageModelV3Usage {
       cacheRead: inputTokens.cached,
       cacheWrite: undefined,
     },
-    // mull does not count apart what is thought and what is said.
-    outputTokens: {
-      total: outputTokens,
-      text: thought ? undefined : outputTokens,
-      reasoning: thought ? undefined : 0,
-    },
+    outputTokens: { total: outputTokens, text: outputTokens - reasoningTokens, reasoning: reasoningTokens },
     raw: asJson(usage),
   };
 }

@@ -10,7 +10,7 @@ import {
 } from "../../test/support/loopback-server.ts";
 import type { Model } from "../spec/model.ts";
 import type { StreamPart } from "../spec/stream.ts";
-import { encodeVector } from "./native-wire.ts";
+import { encodeVector } from "./wire.ts";
 import { connect } from "./remote-model.ts";
 
 const DIGEST = createHash("sha256").update(PNG).digest("hex");

@@ -15,7 +15,7 @@ import type { MediaReceipt } from "../spec/receipt.ts";
 import type { StreamPart, Usage } from "../spec/stream.ts";
 import { ask } from "./ask.ts";
 import { embeddingBatches } from "./embedding-batches.ts";
-import { decodeVector, type WireStreamRequest, type WireVectors } from "./native-wire.ts";
+import { decodeVector, type WireStreamRequest, type WireVectors } from "./wire.ts";
 import { isRecord, notMull } from "./response-error.ts";
 import { aborted } from "./send-request.ts";
 import { parseServerAddress } from "./server-address.ts";

@@ -40,6 +40,7 @@ describe("configuredServer", () => {
     const { address, from } = configuredServer({ MULL_HOST: "a", OLLAMA_HOST: "b" });
     expect([address.hostname, from]).toEqual(["a", "MULL_HOST"]);
     expect(configuredServer({ MULL_HOST: " ", OLLAMA_HOST: "b" }).from).toBe("OLLAMA_HOST");
+    expect(configuredServer({ OLLAMA_HOST: '"b:9"' }).address.host).toBe("b:9");
     expect(configuredServer({}).address.href).toBe("http://127.0.0.1:11434/");
     expect(configuredServer({}).from).toBeUndefined();
   });

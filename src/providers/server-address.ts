@@ -48,8 +48,9 @@ export function parseServerAddress(text: string, source = "The address of the se
 /** The server that `MULL_HOST`, else `OLLAMA_HOST`, names; else the default one on this machine. */
 export function configuredServer(env: NodeJS.ProcessEnv): ConfiguredServer {
   for (const from of ["MULL_HOST", "OLLAMA_HOST"] as const) {
-    const text = env[from];
-    if (text !== undefined && text.trim() !== "") return { address: parseServerAddress(text, from), from };
+    // Service files of Ollama quote their values, and Ollama takes the quotes off.
+    const text = (env[from] ?? "").trim().replace(/^(["'])(.*)\1$/, "$2");
+    if (text !== "") return { address: parseServerAddress(text, from), from };
   }
   return { address: parseServerAddress(""), from: undefined };
 }

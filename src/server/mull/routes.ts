@@ -1,18 +1,18 @@
 import { basename } from "node:path";
 import { createRoute } from "@hono/zod-openapi";
-import { encodeVector } from "../providers/native-wire.ts";
-import { MullError } from "../spec/errors.ts";
-import type { ModelInfo } from "../spec/model.ts";
-import type { StreamPart } from "../spec/stream.ts";
-import { ModelDescription, PromptTokens, Stats, StreamPartLine, Vectors } from "./native/answer-schemas.ts";
-import { enterModel } from "./native/model-place.ts";
-import { clientOf, readInputs, readStreamRequest } from "./native/read-request.ts";
-import { StreamBody, VectorsBody } from "./native/request-schemas.ts";
-import { observeStream } from "./observe-stream.ts";
-import { readBody } from "./read-body.ts";
-import { addRoute, jsonBody, jsonResponse, type RequestContext, type RouteModule } from "./route-module.ts";
-import type { ServerContext } from "./server-context.ts";
-import { streamNdjson } from "./stream-response.ts";
+import { encodeVector, type WireStreamRequest } from "../../providers/wire.ts";
+import { MullError } from "../../spec/errors.ts";
+import type { ModelInfo } from "../../spec/model.ts";
+import type { StreamPart } from "../../spec/stream.ts";
+import { ModelDescription, PromptTokens, Stats, StreamPartLine, Vectors } from "./answer-schemas.ts";
+import { clientOf, readInputs, readStreamRequest } from "./read-request.ts";
+import { StreamBody, VectorsBody } from "./request-schemas.ts";
+import { observeStream } from "../observe-stream.ts";
+import { readBody } from "../read-body.ts";
+import { addRoute, jsonBody, jsonResponse, type RequestContext, type RouteModule } from "../route-module.ts";
+import type { ServerContext } from "../server-context.ts";
+import { streamNdjson } from "../stream-response.ts";
+import { ModelUse } from "../wire/model-use.ts";
 
 const tags = ["mull"];
 
@@ -65,7 +65,7 @@ const stats = createRoute({
 });
 
 /** mull's own wire: the types of the library as JSON. `connect()` is its client. */
-export const nativeRoutes: RouteModule = (app, context) => {
+export const mullRoutes: RouteModule = (app, context) => {
   addRoute(app, stream, async (c) => {
     const body = await readBody(c, StreamBody);
     const onError = (error: MullError): object[] => [{ type: "error", error }];
@@ -73,28 +73,26 @@ export const nativeRoutes: RouteModule = (app, context) => {
   });
 
   addRoute(app, tokens, async (c) => {
-    const body = await readBody(c, StreamBody);
-    using place = await enterModel(c, context, body.model);
-    const request = await readStreamRequest(c, context, body);
-    const { model } = await place.acquire();
+    const { model: name, ...body } = await readBody(c, StreamBody);
+    using use = await ModelUse.begin(c, context, name);
+    const request = await readStreamRequest(c, context, use.entry, body);
+    const model = await use.model();
     return c.json(await model.countTokens(request));
   });
 
   addRoute(app, vectors, async (c) => {
-    const body = await readBody(c, VectorsBody);
-    const { model: name, inputs: given, client, ...options } = body;
-    using place = await enterModel(c, context, name);
+    const { model: name, inputs: given, client, ...options } = await readBody(c, VectorsBody);
+    using use = await ModelUse.begin(c, context, name);
     const inputs = await readInputs(c, context, given);
-    const { model } = await place.acquire();
+    const model = await use.model();
     const whole = { ...options, client: clientOf(c, client), signal: c.var.signal };
-    const answered = await model.embed(inputs, whole as Parameters<typeof model.embed>[1]);
+    const answered = await model.embed(inputs, whole);
     return c.json({ ...answered, vectors: answered.vectors.map(encodeVector) });
   });
 
   addRoute(app, models, async (c) => {
-    using place = await enterModel(c, context, nameIn(c));
-    const { model } = await place.acquire();
-    return c.json(publicInfo(model.info));
+    using use = await ModelUse.begin(c, context, nameIn(c));
+    return c.json(publicInfo((await use.model()).info));
   });
 
   addRoute(app, stats, async (c) => {
@@ -112,13 +110,14 @@ export const nativeRoutes: RouteModule = (app, context) => {
 async function* answer(
   c: RequestContext,
   context: ServerContext,
-  body: StreamBody,
+  { model: name, ...body }: WireStreamRequest,
 ): AsyncGenerator<StreamPart, void, undefined> {
-  using place = await enterModel(c, context, body.model);
-  const request = await readStreamRequest(c, context, body);
-  const { model, loadMs } = await place.acquire();
-  for await (const part of observeStream(context.metrics, place.entry.name, model.stream(request))) {
-    yield part.type === "finish" ? addLoadTime(part, loadMs) : part;
+  using use = await ModelUse.begin(c, context, name);
+  const request = await readStreamRequest(c, context, use.entry, body);
+  const model = await use.model();
+  // Not `use.stream()`: a model that cannot think refuses to, as it does in the library.
+  for await (const part of observeStream(context.metrics, use.entry.name, model.stream(request))) {
+    yield part.type === "finish" ? addLoadTime(part, use.loadMs) : part;
   }
 }
 
@@ -131,7 +130,6 @@ function addLoadTime(part: Extract<StreamPart, { type: "finish" }>, loadMs: numb
   };
 }
 
-/** @throws MullError `invalid_argument` */
 function nameIn(c: RequestContext): string {
   return c.req.param("name") ?? "";
 }
