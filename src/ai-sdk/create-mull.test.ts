@@ -407,6 +407,14 @@ describe("streamText", () => {
     expect((await result.response).modelId).toBe("pico");
   });
 
+  it("drops the blank that answers begin with, and no other", async () => {
+    const { mull } = provider(() => say(" ", " A", " b", "\n"));
+    const result = streamText({ model: mull("pico"), prompt: "What?" });
+    const deltas: string[] = [];
+    for await (const delta of result.textStream) deltas.push(delta);
+    expect(deltas).toEqual(["A", " b", "\n"]);
+  });
+
   it("passes parts on as they are when asked for raw ones", async () => {
     const { mull } = provider();
     const result = streamText({ model: mull("pico"), prompt: "What?", includeRawChunks: true });

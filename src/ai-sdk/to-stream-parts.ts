@@ -28,6 +28,7 @@ export async function* toStreamParts(
 ): AsyncGenerator<LanguageModelV3StreamPart, void, undefined> {
   const receipts: MediaReceipt[] = [];
   const logprobs: TokenLogprob[] = [];
+  let said = false;
   for await (const part of parts) {
     if (raw) yield { type: "raw", rawValue: part };
     switch (part.type) {
@@ -38,7 +39,8 @@ export async function* toStreamParts(
         break;
       case "text-delta":
         if (part.logprobs !== undefined) logprobs.push(...part.logprobs);
-        yield { type: "text-delta", id: part.id, delta: part.delta };
+        yield* textDelta(part.id, said ? part.delta : part.delta.trimStart());
+        said ||= part.delta.trim() !== "";
         break;
       case "tool-call":
         yield* toolCallParts(part.toolCall);
@@ -65,6 +67,11 @@ export async function* toStreamParts(
         yield part;
     }
   }
+}
+
+/** After many templates an answer begins with a blank, which is no part of it: `Model.ask` drops it too. */
+function* textDelta(id: string, delta: string): Generator<LanguageModelV3StreamPart> {
+  if (delta !== "") yield { type: "text-delta", id, delta };
 }
 
 /** A call arrives whole, and is told as if it had been typed: some users of the SDK show only what is typed. */
