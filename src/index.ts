@@ -1,5 +1,6 @@
 /** One runtime for multi-modal language models: the public API. */
 export { load } from "./engine/load.ts";
+export { connect, type ConnectOptions } from "./providers/remote-model.ts";
 export { ERROR_TABLE, MullError, type ErrorCode, type SerializedError } from "./spec/errors.ts";
 export type { ImageDetail, ImagePart, MediaSource, Message, Part, TextPart } from "./spec/message.ts";
 export type {

@@ -9,7 +9,8 @@ const source = fileURLToPath(new URL("../src", import.meta.url));
 const TIERS: readonly (readonly string[])[] = [
   ["spec"],
   ["process"],
-  ["media", "chat", "gguf", "cache", "providers"],
+  ["media", "chat", "gguf", "cache"],
+  ["providers"],
   ["native"],
   ["encoders"],
   ["engine", "store", "search"],
@@ -63,6 +64,15 @@ describe("direction of dependencies", () => {
     expect(wrong).toEqual([]);
   });
 
+  it("takes only types from an optional package", () => {
+    const wrong = files.filter((file) =>
+      /^(?:import|export) (?!type )[^;]*?from "@ai-sdk\/provider"/m.test(
+        readFileSync(join(source, file), "utf8"),
+      ),
+    );
+    expect(wrong).toEqual([]);
+  });
+
   it("keeps native code out of the program that calls the library", () => {
     // What index.ts and the command reach without a process border must not contain the FFI or a decoder.
     const seen = new Set<string>();
@@ -76,6 +86,7 @@ describe("direction of dependencies", () => {
       }
     };
     visit("index.ts");
+    visit(join("ai-sdk", "create-mull.ts"));
     visit(join("cli", "main.ts"));
     expect([...seen].filter((file) => folderOf(file) === "native")).toEqual([]);
     const packages = [...seen].filter((file) =>

@@ -132,5 +132,33 @@ function createProgram(
       return serve(flags, context);
     }),
   );
+
+  addHostOption(program.command("ps"))
+    .description("List the models that a running server has loaded.")
+    .option("--json", "print one JSON object per line")
+    .action((flags: { host?: string; json?: boolean }) =>
+      start(async () => {
+        const { ps } = await import("./commands/ps.ts");
+        return ps({ ...flags, json: flags.json === true }, context);
+      }),
+    );
+
+  addHostOption(program.command("stop"))
+    .argument("<model>", "a model that is loaded")
+    .description("Have a running server unload a model.")
+    .action((model: string, flags: { host?: string }) =>
+      start(async () => {
+        const { stop } = await import("./commands/stop.ts");
+        return stop(model, flags, context);
+      }),
+    );
   return program;
+}
+
+/** For commands that speak with a running server. */
+function addHostOption(command: Command): Command {
+  return command.option(
+    "--host <address>",
+    "the server's address (default: MULL_HOST, OLLAMA_HOST, 127.0.0.1:11434)",
+  );
 }

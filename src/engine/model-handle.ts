@@ -2,8 +2,9 @@ import { AnswerParser } from "../chat/answer-parser.ts";
 import { checkTools } from "../chat/check-tools.ts";
 import { MediaDecoder } from "../media/media-process.ts";
 import { resolveMedia } from "../media/resolve-media.ts";
+import { ask } from "../providers/ask.ts";
 import { MullError } from "../spec/errors.ts";
-import type { MediaSource, Message } from "../spec/message.ts";
+import type { MediaSource } from "../spec/message.ts";
 import type {
   AskOptions,
   EmbedInput,
@@ -67,24 +68,8 @@ export class ModelHandle implements Model {
     return loaded;
   }
 
-  async ask(question: string, ...rest: (MediaSource | AskOptions)[]): Promise<string> {
-    const { system, ...options } = rest.filter(isOptions).at(-1) ?? {};
-    const media = rest.filter((item) => !isOptions(item)) as MediaSource[];
-    const messages: Message[] = [
-      ...(system === undefined ? [] : [{ role: "system" as const, content: system }]),
-      {
-        role: "user",
-        content: [
-          ...media.map((image) => ({ type: "image" as const, image })),
-          { type: "text", text: question },
-        ],
-      },
-    ];
-    let answer = "";
-    for await (const part of this.stream({ messages, ...options })) {
-      if (part.type === "text-delta") answer += part.delta;
-    }
-    return answer.trim();
+  ask(question: string, ...rest: (MediaSource | AskOptions)[]): Promise<string> {
+    return ask(this, question, rest);
   }
 
   async *stream(request: StreamRequest): AsyncGenerator<StreamPart, void, undefined> {
@@ -249,15 +234,6 @@ function checkDimensions(dimensions: number | undefined): void {
   throw new MullError("invalid_argument", `dimensions is ${dimensions}.`, {
     hint: "It must be a whole number above 0.",
   });
-}
-
-function isOptions(item: MediaSource | AskOptions): item is AskOptions {
-  return (
-    typeof item === "object" &&
-    !(item instanceof Uint8Array) &&
-    !(item instanceof Blob) &&
-    !(item instanceof URL)
-  );
 }
 
 /** Leaves out what is undefined, as `exactOptionalPropertyTypes` wants it. */

@@ -112,7 +112,7 @@ describe("POST /api/media", () => {
   ])("refuses %s", async (_, body, status, complaint) => {
     const response = await start().app.request("/api/media", { method: "POST", body });
     expect(response.status).toBe(status);
-    expect(await response.text()).toContain(complaint);
+    expect(((await response.json()) as { error: { message: string } }).error.message).toContain(complaint);
   });
 
   it("refuses what is over the limit before it reads it", async () => {
@@ -236,7 +236,7 @@ describe("POST /api/inspect", () => {
     const { app, server } = start();
     const response = await ask(app, body);
     expect(response.status).toBe(status);
-    expect(await response.text()).toContain(complaint);
+    expect(((await response.json()) as { error: { message: string } }).error.message).toContain(complaint);
     expect(server.models.loaded()[0]?.leases).toBe(0);
   });
 });

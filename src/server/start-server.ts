@@ -4,6 +4,7 @@ import { anthropicRoutes } from "./anthropic/routes.ts";
 import type { ConnectionLimits } from "./listen/connection-limits.ts";
 import type { Logger } from "./logger.ts";
 import { MemoryMediaStore } from "./memory-media-store.ts";
+import { mullRoutes } from "./mull/routes.ts";
 import { ollamaRoutes } from "./ollama/routes.ts";
 import { openaiRoutes } from "./openai/routes.ts";
 import { createAdmission } from "./pool/create-admission.ts";
@@ -18,7 +19,7 @@ import type { ServerOptions } from "./server-options.ts";
 export type { RunningServer } from "./run-server.ts";
 
 /** The dialects that a server speaks. */
-const DIALECTS: readonly RouteModule[] = [ollamaRoutes, openaiRoutes, anthropicRoutes];
+const DIALECTS: readonly RouteModule[] = [mullRoutes, ollamaRoutes, openaiRoutes, anthropicRoutes];
 
 /** What a server takes from outside. Everything has a default. */
 export interface ServerSurroundings {

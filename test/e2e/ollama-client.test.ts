@@ -120,7 +120,7 @@ describe("ollama", () => {
       format: text,
       options: greedy,
     });
-    expect((JSON.parse(named.response) as { name: string }).name.length).toBeLessThanOrEqual(12);
+    expect((JSON.parse(named.response ?? "") as { name: string }).name.length).toBeLessThanOrEqual(12);
     // A model that knows no JSON would fill a string for ever; that it is a string of an object is all that is sure.
     const free = await ollama.generate({
       model: "pico",

@@ -52,7 +52,13 @@ export class CliHarness {
     }
     this.stdout.setEncoding("utf8").on("data", (text: string) => (this.#out += text));
     this.stderr.setEncoding("utf8").on("data", (text: string) => (this.#err += text));
-    this.#env = { XDG_STATE_HOME: "/nonexistent/state", XDG_DATA_HOME: "/nonexistent/data", ...options.env };
+    this.#env = {
+      XDG_STATE_HOME: "/nonexistent/state",
+      XDG_DATA_HOME: "/nonexistent/data",
+      // Nothing listens there: a server of whoever runs the tests is left alone.
+      MULL_HOST: "127.0.0.1:1",
+      ...options.env,
+    };
     this.answer = options.answer ?? (() => say("A yellow smiley face."));
     this.#refuseContext = options.refuseContext;
     this.info = { ...INFO, ...options.info };

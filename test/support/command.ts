@@ -23,7 +23,8 @@ export function mull(args: readonly string[], options: CommandOptions = {}): Pro
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [main, ...args], {
       cwd: options.cwd,
-      env: { ...process.env, NO_COLOR: "1", ...options.env },
+      // Nothing listens on port 1: a server of whoever runs the tests is left alone.
+      env: { ...process.env, NO_COLOR: "1", MULL_HOST: "127.0.0.1:1", ...options.env },
       stdio: [options.stdin === null ? "ignore" : "pipe", "pipe", "pipe"],
     });
     const result: CommandResult = { code: null, stdout: "", stderr: "" };

@@ -21,6 +21,11 @@ export function isPicturePath(word: string): boolean {
 /** `name`, `name:tag`, `space/name:tag`: no blanks, no punctuation that a sentence would have. */
 const NAME = /^[a-z0-9][\w.-]*(\/[a-z0-9][\w.-]*)*(:[\w.-]+)?$/i;
 
+/** Whether a reference to a model is a name, and not the path of a file. */
+export function isModelName(reference: string): boolean {
+  return NAME.test(reference) && !/\.gguf$/i.test(reference);
+}
+
 /**
  * Decides whether the first word is the model or the beginning of the prompt, by its form alone, so that the same
  * command means the same in every directory:

@@ -1,8 +1,12 @@
 import { MullError } from "../../spec/errors.ts";
 import { chooseModel } from "../ask/model-reference.ts";
-import type { CliContext } from "../cli-context.ts";
+import type { LoadOptions } from "../../spec/options.ts";
+import type { CliContext, LoadModel } from "../cli-context.ts";
 import type { RunSettings } from "../options/run-options.ts";
+import { chooseLoader } from "../server/choose-loader.ts";
 import { createJsonView, HumanView } from "../terminal/answer-view.ts";
+import { createPaint } from "../terminal/colour.ts";
+import { safeText } from "../terminal/safe-text.ts";
 
 /**
  * `mull run`. Loading starts before anything else is looked at: it is the longest part of a short answer.
@@ -28,20 +32,28 @@ export async function run(
   if (interactive && settings.json) {
     throw new MullError("invalid_argument", "--json needs a prompt, or something on stdin.");
   }
+  const paint = createPaint(context.stderr, context.env);
   const stop = new AbortController();
-  const loading = context.load({
+  const say = (text: string): void => {
+    if (settings.verbose && !settings.json) context.stderr.write(`${paint("dim", safeText(text))}\n`);
+  };
+  const loader = async (options: LoadOptions): Promise<LoadModel> =>
+    settings.local ? context.load : chooseLoader(options, context.load, context.env, say);
+  const options: LoadOptions = {
     ...choice.load,
     ...settings.load,
     model: choice.load.model ?? choice.name,
     signal: AbortSignal.any([context.signal, stop.signal]),
     onProgress: (completed, total) => view.show({ type: "progress", stage: "load", completed, total }),
-  });
+  };
+  const loading = (await loader(options))(options);
   // Whatever fails first is reported; a failure of loading that comes after it is not a second one.
   loading.catch(() => {});
   try {
     if (interactive) {
       const { openRepl } = await import("../repl/open-repl.ts");
-      return await openRepl(loading, choice, settings, view, context);
+      const load: LoadModel = async (changed) => (await loader(changed))(changed);
+      return await openRepl(loading, choice, settings, view, { ...context, load });
     }
     const { askOnce } = await import("../ask/ask-once.ts");
     await askOnce(loading, choice, settings, view, context);

@@ -7,6 +7,8 @@ import { PARAMETERS, type Parameter, parseParameter } from "./parameters.ts";
 export interface RunSettings {
   files: readonly string[];
   load: LoadOptions;
+  /** True: no server is asked, even if one runs. */
+  local: boolean;
   system?: string;
   generation: GenerationOptions;
   json: boolean;
@@ -34,6 +36,7 @@ export function addRunOptions(command: Command): Command {
   command
     .option("-f, --file <path>", "attach a picture; may be given several times", collect)
     .option("--system <text>", "system message: how the model is to behave")
+    .option("--local", "use an engine of one's own, even if a mull server runs")
     .option("--json", "print the parts of the answer as JSON, one per line")
     .option("--receipt", "print what the model saw of each picture, also into a log")
     .option("--verbose", "print receipts, times and rates after the answer");
@@ -57,6 +60,7 @@ export function readRunSettings(flags: Record<string, unknown>): RunSettings {
     load: { ...readModelFlags(flags), ...numbers.load },
     ...(system === undefined ? {} : { system }),
     generation: { ...numbers.generation, ...(stop.length === 0 ? {} : { stop }) },
+    local: flags["local"] === true,
     json: flags["json"] === true,
     receipt: flags["receipt"] === true,
     verbose: flags["verbose"] === true,

@@ -17,15 +17,18 @@ export function completeRequest(
 ): StreamRequest {
   const complete: StreamRequest = { ...defaults, ...entry.generation, ...request };
   if (request.raw !== true) complete.messages = mergeTurns(withSavedMessages(request.messages, entry));
-  if (maxTokens !== undefined) {
-    const wanted = complete.maxTokens ?? -1;
-    complete.maxTokens = wanted === -1 ? maxTokens : Math.min(wanted, maxTokens);
-  }
-  return complete;
+  return limitTokens(complete, maxTokens);
+}
+
+/** A request for no more tokens than the server gives to one answer. @param most undefined: as many as fit */
+export function limitTokens(request: StreamRequest, most: number | undefined): StreamRequest {
+  if (most === undefined) return request;
+  const wanted = request.maxTokens ?? -1;
+  return { ...request, maxTokens: wanted === -1 ? most : Math.min(wanted, most) };
 }
 
 /** The request's own system message takes the place of the saved one. */
-function withSavedMessages(messages: readonly Message[], entry: CatalogEntry): readonly Message[] {
+export function withSavedMessages(messages: readonly Message[], entry: CatalogEntry): readonly Message[] {
   const own = messages.findIndex(({ role }) => role !== "system");
   const first = own === -1 ? messages.length : own;
   const system: readonly Message[] =

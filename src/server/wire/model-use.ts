@@ -14,6 +14,8 @@ import type { ServerContext } from "../server-context.ts";
  */
 export class ModelUse implements Disposable {
   readonly entry: CatalogEntry;
+  /** What loading took this request, in ms; known with the model. */
+  loadMs = 0;
   readonly #context: ServerContext;
   readonly #signal: AbortSignal;
   readonly #leave: () => void;
@@ -37,7 +39,9 @@ export class ModelUse implements Disposable {
   async model(): Promise<Model> {
     // One for all streams of this request, however many begin at once.
     this.#lease ??= this.#context.models.acquire(this.entry.name, { signal: this.#signal });
-    return (await this.#lease).model;
+    const { model, loadMs } = await this.#lease;
+    this.loadMs = loadMs;
+    return model;
   }
 
   /** Asks the model; what comes is counted in the server's metrics. */
