@@ -102,7 +102,10 @@ export class Scheduler {
         generatingSince: 0,
         settle: { resolve: () => resolve(answer), reject },
       };
-      if (request.signal.aborted) return void reject(request.signal.reason);
+      if (request.signal.aborted) {
+        reject(request.signal.reason);
+        return;
+      }
       request.signal.addEventListener("abort", () => this.#cancel(answer), { once: true });
       this.#queue.push(answer);
       if (!this.#looping) void this.#loop();
@@ -112,7 +115,8 @@ export class Scheduler {
   #cancel(answer: Answer): void {
     if (this.#queue.remove(answer)) {
       this.#queue.leave(answer);
-      return void answer.settle.reject(answer.signal.reason);
+      answer.settle.reject(answer.signal.reason);
+      return;
     }
     // A batch is only interrupted when nobody is left who waits for it.
     if (this.#inBatch.includes(answer) && this.#inBatch.every(({ signal }) => signal.aborted)) {
@@ -133,6 +137,13 @@ export class Scheduler {
         if (reader !== undefined) await this.#guard([reader], () => this.#read(reader));
         // Messages that came meanwhile: new requests and cancellations.
         await new Promise((resolve) => setImmediate(resolve));
+      }
+    } catch (error) {
+      // Nothing of this kind is known; whoever waits must not wait for ever.
+      for (const answer of [...this.#live]) this.#end(answer, error);
+      for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
+        this.#queue.leave(next);
+        next.settle.reject(error);
       }
     } finally {
       this.#looping = false;

@@ -195,7 +195,7 @@ export class TextModel {
 
   /** Size of what `save` gives. */
   stateBytes(sequence: number): number {
-    return Number(this.#llama.stateSeqGetSize(this.#context, sequence));
+    return this.#llama.stateSeqGetSize(this.#context, sequence);
   }
 
   /** The KV state of a sequence as bytes, to be given to `restore` of a model with the same files and context. */
