@@ -6,7 +6,7 @@ type Decoded = Awaited<ReturnType<MediaDecoder["decode"]>>;
 /** A chat sends its pictures with every turn; pixels of the last ones are kept, this many bytes of them. */
 const KEPT_BYTES = 64 * 1024 * 1024;
 
-/** Decodes pictures and keeps the latest, by the SHA-256 of the file. */
+/** Decodes pictures and keeps the latest, by tenant and SHA-256 of the file. */
 export class DecodedImages {
   readonly #decoder: MediaDecoder;
   /** In order of last use. */
@@ -16,11 +16,13 @@ export class DecodedImages {
     this.#decoder = decoder;
   }
 
-  async get(item: MediaItem, signal: AbortSignal | undefined): Promise<Decoded> {
-    const known = this.#kept.get(item.sha256);
-    this.#kept.delete(item.sha256);
+  /** @param tenant whose picture it is: how long it takes tells nobody else that it was here */
+  async get(item: MediaItem, tenant: string, signal: AbortSignal | undefined): Promise<Decoded> {
+    const key = `${tenant}\n${item.sha256}`;
+    const known = this.#kept.get(key);
+    this.#kept.delete(key);
     const decoded = known ?? (await this.#decoder.decode(item, signal === undefined ? {} : { signal }));
-    this.#kept.set(item.sha256, decoded);
+    this.#kept.set(key, decoded);
     this.#forgetOldest();
     // The same bytes may come back under another name.
     return { ...decoded, receipt: { ...decoded.receipt, name: item.name } };

@@ -23,8 +23,8 @@ export interface KnownPrefix {
 /** The sequence that fills up batches; nothing of it is ever kept. */
 export const PADDING_SEQUENCE: number = MOST_SEQUENCES - 1;
 
-/** Finished sequences that are kept at least, for whoever asks next about the same. */
-const LEAST_RETAINED = 8;
+/** Finished sequences that are kept for whoever asks next about the same; more if more answers run at a time. */
+const MOST_RETAINED = 8;
 
 /**
  * All sequences of a model: live ones that answers work on, and finished ones that are kept because the next prompt
@@ -120,7 +120,7 @@ export class KvCache {
       const shared = sharedUnits(other.content.units, content.units);
       if (other.tenant === sequence.tenant && shared === other.content.units.length) this.#drop(other);
     }
-    while (this.#retained.length > Math.max(LEAST_RETAINED, this.#text.parallel)) this.evict();
+    while (this.#retained.length > Math.max(MOST_RETAINED, this.#text.parallel)) this.evict();
   }
 
   /** Gives up the finished sequence that was used longest ago. False: there is none. */

@@ -33,6 +33,7 @@ import type {
 } from "./protocol.ts";
 import { textOnlyError } from "./text-only-error.ts";
 
+type DecodeRequest = Pick<StreamRequest, "client" | "signal">;
 type OnProgress = (completedBytes: number, totalBytes: number) => void;
 
 /** A model as the program holds it: no native code, no weights, only the processes that have them. */
@@ -88,7 +89,7 @@ export class ModelHandle implements Model {
     const decodeStarted = performance.now();
     const { sources, ...asked } = this.#checkPrompt(request);
     const images: DecodedPicture[] = [];
-    yield* this.#decodeAll(sources, images, signal);
+    yield* this.#decodeAll(sources, images, request);
     const decodeMs = performance.now() - decodeStarted;
 
     const template = this.info.template.source;
@@ -116,7 +117,7 @@ export class ModelHandle implements Model {
     const { name, signal, ...budget } = options;
     const engine = await this.#liveEngine();
     if (!this.info.input.includes("image")) throw textOnlyError(this.info.name);
-    const image = await this.#decode({ image: media, ...budget, ...optional({ name }) }, 0, signal);
+    const image = await this.#decode({ image: media, ...budget, ...optional({ name }) }, 0, options);
     const { cached: _, ...seen } = await engine.inspect(toPromptImage(image), signal);
     return completeReceipt(image, seen);
   }
@@ -137,7 +138,7 @@ export class ModelHandle implements Model {
         continue;
       }
       if (!this.info.input.includes("image")) throw textOnlyError(this.info.name);
-      const decoded = await this.#decode({ image, ...optional({ name }) }, images.length, signal);
+      const decoded = await this.#decode({ image, ...optional({ name }) }, images.length, options);
       images.push(decoded);
       asked.push({ image: toPromptImage(decoded), ...optional({ text }) });
     }
@@ -154,7 +155,7 @@ export class ModelHandle implements Model {
     const engine = await this.#liveEngine();
     const { sources, ...asked } = this.#checkPrompt(request);
     const images: DecodedPicture[] = [];
-    for await (const _ of this.#decodeAll(sources, images, request.signal));
+    for await (const _ of this.#decodeAll(sources, images, request));
     return engine.count({ ...asked, images: images.map(toPromptImage) }, request.signal);
   }
 
@@ -195,13 +196,13 @@ export class ModelHandle implements Model {
   async *#decodeAll(
     sources: readonly NumberedImage[],
     images: DecodedPicture[],
-    signal: AbortSignal | undefined,
+    request: DecodeRequest,
   ): AsyncGenerator<StreamPart, void, undefined> {
     const total = sources.length;
     if (total === 0) return;
     for (const [index, source] of sources.entries()) {
       yield { type: "progress", stage: "decode", completed: index, total };
-      images.push(await this.#decode(source, index, signal));
+      images.push(await this.#decode(source, index, request));
     }
     yield { type: "progress", stage: "decode", completed: total, total };
   }
@@ -209,11 +210,11 @@ export class ModelHandle implements Model {
   async #decode(
     source: NumberedImage,
     index: number,
-    signal: AbortSignal | undefined,
+    { client = "", signal }: DecodeRequest,
   ): Promise<DecodedPicture> {
     const { image, name, detail, maxTokens } = source;
     const item = await resolveMedia(image, { index, ...optional({ name, signal }) });
-    return { ...(await this.#decoded.get(item, signal)), ...optional({ detail, maxTokens }) };
+    return { ...(await this.#decoded.get(item, client, signal)), ...optional({ detail, maxTokens }) };
   }
 
   /** The engine, started anew if the last one crashed. */

@@ -140,7 +140,7 @@ export class Scheduler {
       }
     } catch (error) {
       // Nothing of this kind is known; whoever waits must not wait for ever.
-      for (const answer of [...this.#live]) this.#end(answer, error);
+      for (const answer of this.#live.slice()) this.#end(answer, error);
       for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
         this.#queue.leave(next);
         next.settle.reject(error);

@@ -31,10 +31,10 @@ export class PrometheusMetrics implements Metrics {
     return text;
   }
 
-  #printAlias({ alias, of, keep = {}, dividedBy, type }: MetricAlias): string {
+  #printAlias({ alias, of, keep = {}, only, dividedBy, type }: MetricAlias): string {
     const metric = this.#metrics.get(of);
     if (metric === undefined) return "";
-    if (dividedBy === undefined) return metric.grouped(keep).print(alias, type);
+    if (dividedBy === undefined) return metric.grouped(keep, only).print(alias, type);
     const divisor = this.#metrics.get(dividedBy)?.total() ?? 0;
     const quotient = divisor === 0 ? 0 : metric.total() / divisor;
     return `# HELP ${alias} ${metric.definition.help}\n# TYPE ${alias} gauge\n${alias} ${printNumber(quotient)}\n`;

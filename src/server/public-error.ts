@@ -19,7 +19,7 @@ export function publicError(error: MullError, context: ServerContext, request: F
   }
   const message = withoutPaths(error.message, context, request.model);
   // A hint about flags is for whoever runs the server, and a client cannot follow it.
-  const hint = error.hint === undefined || / --[a-z]/.test(` ${error.hint}`) ? undefined : error.hint;
+  const hint = error.hint === undefined || /(?<![\w-])--[a-z]/.test(error.hint) ? undefined : error.hint;
   const { param, retryAfterSeconds } = error.details;
   return new MullError(error.code, message, {
     ...(hint === undefined ? {} : { hint: withoutPaths(hint, context, request.model) }),

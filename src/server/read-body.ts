@@ -9,7 +9,7 @@ const LOGGED_NAME = 100;
  * The body of a request, checked against a schema. Call it once, first thing in a handler: what it waits for is the
  * client, and nothing should be held meanwhile.
  *
- * Long base64 strings and base64 `data:` URLs outside of texts arrive as bytes: see `parse-json-body.ts` and the
+ * Long base64 strings and base64 `data:` URLs outside of texts arrive as bytes: see `parse-json.ts` and the
  * schema `mediaInput`.
  *
  * @throws MullError `invalid_argument` (no body, not JSON, not what the schema wants: the message names the place),

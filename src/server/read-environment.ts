@@ -12,6 +12,7 @@ const VARIABLES: readonly (readonly [name: string, read: Reader])[] = [
   ["MULL_API_KEY", (text) => ({ apiKeys: [text] })],
   ["OLLAMA_KEEP_ALIVE", (text, name) => ({ keepAliveMs: readDuration(text, name) })],
   ["OLLAMA_NUM_PARALLEL", (text, name) => ({ parallel: readCount(text, name) || "auto" })],
+  ["OLLAMA_CONTEXT_LENGTH", readContextLength],
   ["OLLAMA_MAX_QUEUE", (text, name) => ({ maxQueue: readCount(text, name) })],
   ["OLLAMA_MAX_LOADED_MODELS", readMaxLoaded],
   ["OLLAMA_ORIGINS", (text) => ({ allowedOrigins: text.split(",").map((origin) => origin.trim()) })],
@@ -57,6 +58,12 @@ export function readCount(text: string, name: string): number {
   const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
   if (Number.isInteger(value)) return value;
   throw new MullError("invalid_argument", `${name} must be a whole number, 0 or more; it is "${text}".`);
+}
+
+/** 0 is Ollama's word for its default. */
+function readContextLength(text: string, name: string): Partial<ServerOptions> | undefined {
+  const contextLength = readCount(text, name);
+  return contextLength === 0 ? undefined : { contextLength };
 }
 
 /** 0 is Ollama's word for its default. */

@@ -14,6 +14,7 @@ export const DEFAULT_SERVER_OPTIONS: ServerOptions = {
   allowUrls: false,
   models: {},
   parallel: "auto",
+  contextLength: undefined,
   maxQueue: 512,
   maxPerClient: 64,
   maxLoadedModels: 3,
@@ -28,6 +29,7 @@ export const DEFAULT_SERVER_OPTIONS: ServerOptions = {
 /** Numbers and their least values; all are whole. */
 const LEAST: Partial<Record<keyof ServerOptions, number>> = {
   port: 0,
+  contextLength: 16,
   maxQueue: 0,
   maxPerClient: 1,
   maxLoadedModels: 1,
@@ -36,7 +38,7 @@ const LEAST: Partial<Record<keyof ServerOptions, number>> = {
   maxTokens: 1,
 };
 
-const MOST_PARALLEL = 256;
+const MOST_PARALLEL = 60;
 
 /**
  * All options of a server: what the caller says goes before what the environment says, and that before the defaults.

@@ -18,6 +18,8 @@ export interface ServerOptions {
   models: Readonly<Record<string, LoadOptions>>;
   /** Requests that one model works on at the same time. Default "auto". */
   parallel: number | "auto";
+  /** Context length of models whose requests ask for none. Default: the model's own, at most 4096. */
+  contextLength: number | undefined;
   /** Requests that wait for one model; the next is refused with 503. Default 512. */
   maxQueue: number;
   /** Requests of one client at the same time, waiting ones included; the next is refused with 429. Default 64. */

@@ -14,7 +14,7 @@ export interface TextPart {
   text: string;
 }
 
-/** As OpenAI's: `low` is a quarter of the model's rows, `high` all of them, `auto` is `high` unless they do not fit. */
+/** As OpenAI's: `low` is a quarter of the model's rows, `high` all of them, `auto` all of them or what there is room for. */
 export type ImageDetail = "auto" | "low" | "high";
 
 export interface ImagePart {
@@ -22,7 +22,7 @@ export interface ImagePart {
   image: MediaSource;
   /** What receipts and errors call it. Default: the path, or "image 1", "image 2"… */
   name?: string;
-  /** Default `auto`. */
+  /** Default: all rows, and an error if they do not fit. */
   detail?: ImageDetail;
   /** Most rows of the context that it may take, at least 1. Experimental: fewer rows are made by merging. */
   maxTokens?: number;

@@ -25,6 +25,7 @@ export interface StreamRequest extends GenerationOptions {
 }
 
 export interface InspectOptions extends Pick<ImagePart, "name" | "detail" | "maxTokens"> {
+  client?: string;
   signal?: AbortSignal;
 }
 

@@ -19,6 +19,7 @@ export const OPTIONS: ServerOptions = {
   allowUrls: false,
   models: {},
   parallel: 1,
+  contextLength: undefined,
   maxQueue: 512,
   maxPerClient: 64,
   maxLoadedModels: 3,

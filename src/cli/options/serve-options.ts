@@ -24,6 +24,13 @@ export function addServeOptions(command: Command): Command {
     .option("--allow-origin <origin>", "an origin whose web pages may use the server; repeatable", collect)
     .option("--allow-urls", "fetch pictures that requests name by https: URL")
     .option("--parallel <n>", "requests that a model works on at once, or auto (default auto)")
+    .option(
+      "--num-ctx <n>",
+      "context length where a request asks for none (default the model's own, at most 4096)",
+    )
+    .option("--max-tokens <n>", "most tokens of one answer (default: the context)")
+    .option("--max-images <n>", "most pictures in one request (default 16)")
+    .option("--request-timeout <duration>", "longest a request may take (default 10m)")
     .option("--max-queue <n>", "requests that may wait for a model (default 512)")
     .option("--max-loaded <n>", "models in memory at once (default 3)")
     .option("--keep-alive <duration>", "how long an idle model stays in memory; -1 is for ever (default 5m)")

@@ -11,7 +11,7 @@ import type { WireBlock, WireImageBlock, WireMessage, WireTextBlock } from "./me
 import type { CountTokensRequest, MessageRequest, WireToolChoice } from "./message-request.ts";
 
 /** What Anthropic's clients expect where a request, and the model it asks for, are silent. */
-export const ANTHROPIC_DEFAULTS: GenerationOptions = { temperature: 1, topP: 1 };
+export const ANTHROPIC_DEFAULTS: GenerationOptions = { temperature: 1, topP: 1, topK: 0, minP: 0 };
 
 /**
  * What a message asks of a model. Says nothing where the request is silent.

@@ -74,6 +74,8 @@ export interface MetricAlias {
   alias: string;
   of: string;
   keep?: Readonly<Record<string, string>>;
+  /** Series that count: those whose labels have one of these values. Default: all. */
+  only?: Readonly<Record<string, readonly string[]>>;
   /** The alias is the quotient of `of` and this. */
   dividedBy?: string;
   type?: MetricDefinition["type"];
@@ -99,6 +101,7 @@ export const ALIASES: readonly MetricAlias[] = [
     alias: "vllm:request_success_total",
     of: "requests_finished_total",
     keep: { ...byModel, reason: "finished_reason" },
+    only: { reason: ["stop", "length", "tool-calls"] },
   },
   { alias: "llamacpp:requests_processing", of: "requests_running" },
   { alias: "llamacpp:requests_deferred", of: "requests_waiting" },

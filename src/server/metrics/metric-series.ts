@@ -49,10 +49,17 @@ export class MetricSeries {
     return total;
   }
 
-  /** The same metric with fewer, and other, labels: what differs in nothing else is added up. */
-  grouped(keep: Readonly<Record<string, string>>): MetricSeries {
+  /**
+   * The same metric with fewer, and other, labels: what differs in nothing else is added up.
+   * @param only values that a label must have
+   */
+  grouped(
+    keep: Readonly<Record<string, string>>,
+    only: Readonly<Record<string, readonly string[]>> = {},
+  ): MetricSeries {
     const grouped = new MetricSeries(this.definition);
     for (const { labels, sum, buckets } of this.#series.values()) {
+      if (Object.entries(only).some(([label, values]) => !values.includes(labels[label] ?? ""))) continue;
       const kept = Object.entries(keep).flatMap(([from, to]) => {
         const value = labels[from];
         return value === undefined ? [] : [[to, value] as const];

@@ -48,7 +48,7 @@ export const tokenLimit: z.ZodType<number> = z
   .openapi({ description: "Most tokens of the answer; -1: until the context is full. Default -1." });
 
 /** What OpenAI's clients expect where a request, and the model it asks for, are silent. */
-export const OPENAI_DEFAULTS: GenerationOptions = { temperature: 1, topP: 1 };
+export const OPENAI_DEFAULTS: GenerationOptions = { temperature: 1, topP: 1, topK: 0, minP: 0 };
 
 export function toSampling(wire: WireSampling): GenerationOptions {
   const options: GenerationOptions = {};

@@ -40,7 +40,12 @@ class PoolHarness {
     };
     const quiet = (): void => {};
     this.pool = createModelPool(
-      { parallel: "auto", maxLoadedModels: options.maxLoadedModels ?? 3, keepAliveMs: KEEP_ALIVE },
+      {
+        parallel: "auto",
+        contextLength: undefined,
+        maxLoadedModels: options.maxLoadedModels ?? 3,
+        keepAliveMs: KEEP_ALIVE,
+      },
       {
         load: (load) => this.#load(load),
         catalog: {
@@ -442,6 +447,7 @@ describe("any sequence of requests", () => {
         "fail",
       ),
       contextLength: fc.constantFrom(undefined, 1000, 8000),
+      contextLength: undefined,
       keepAliveMs: fc.constantFrom(undefined, 0, 50, Number.POSITIVE_INFINITY),
     });
     await fc.assert(

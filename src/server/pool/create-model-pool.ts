@@ -37,7 +37,7 @@ export interface PoolDependencies {
  * nothing is locked.
  */
 export function createModelPool(
-  options: Pick<ServerOptions, "parallel" | "maxLoadedModels" | "keepAliveMs">,
+  options: Pick<ServerOptions, "parallel" | "maxLoadedModels" | "keepAliveMs" | "contextLength">,
   dependencies: PoolDependencies,
 ): ModelPool {
   const { catalog, log, load } = dependencies;
@@ -52,7 +52,7 @@ export function createModelPool(
     const since = clock.now();
     refuseIfOver(signal);
     const entry = await catalog.find(name);
-    const needs = await estimate(entry, request.contextLength);
+    const needs = await estimate(entry, request.contextLength ?? options.contextLength);
     for (let waited = false; ; waited = true) {
       refuseIfOver(signal);
       let slot = slots.get(entry.name);
