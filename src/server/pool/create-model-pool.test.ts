@@ -447,7 +447,6 @@ describe("any sequence of requests", () => {
         "fail",
       ),
       contextLength: fc.constantFrom(undefined, 1000, 8000),
-      contextLength: undefined,
       keepAliveMs: fc.constantFrom(undefined, 0, 50, Number.POSITIVE_INFINITY),
     });
     await fc.assert(
