@@ -217,6 +217,39 @@ describe("tools", () => {
     }
   });
 
+  it("get results back whose calls they do not name: by the tool's name, or in order", async () => {
+    const turns: ChatMessage[] = [
+      say("user", "?"),
+      {
+        role: "assistant",
+        parts: [],
+        toolCalls: [
+          { id: "first1234", name: "a", arguments: {} },
+          { id: "second567", name: "b", arguments: {} },
+        ],
+      },
+      { ...say("tool", "of b"), toolName: "b" },
+      say("tool", "of a"),
+    ];
+    const text = flat(await prompt(turns, TEMPLATES.mistral));
+    expect(text).toMatch(/of b.*"call_id": "second567".*of a.*"call_id": "first1234"/s);
+  });
+
+  it("are explained where the template stumbles over their schema", async () => {
+    const picky = `${TEMPLATES.qwen}{% for tool in tools or [] %}{{ tool.function.parameters.properties.of | upper if tool.function.parameters.properties }}{% endfor %}`;
+    const tools = [{ name: "of", parameters: { type: "object", properties: { other: {} } } }];
+    expect(flat(await prompt([say("user", "?")], picky, { tools }))).toContain("You can call tools.");
+  });
+
+  it("are refused when nested deeper than any template could print", async () => {
+    const deep = JSON.parse('{"a":'.repeat(20_000) + "1" + "}".repeat(20_000)) as Record<string, unknown>;
+    const turns: ChatMessage[] = [
+      say("user", "?"),
+      { role: "assistant", parts: [], toolCalls: [{ id: "a", name: "b", arguments: deep }] },
+    ];
+    await expect(prompt(turns, TEMPLATES.qwen)).rejects.toMatchObject({ code: "invalid_argument" });
+  });
+
   it("join the caller's own system text", async () => {
     const text = flat(await prompt([say("system", "Be brief."), say("user", "Q")], undefined, { tools }));
     expect(text).toMatch(/^Be brief\.\n\nYou can call tools[^]*"name":"clock"[^]*USER: Q ASSISTANT:$/);

@@ -293,7 +293,7 @@ describe("schemas made to hurt", () => {
           type: "object",
           properties: {
             [name]: { enum: [value, `${value}!`, ...Array.from({ length: 15 }, String)] },
-            _: { type: "string", pattern },
+            "another name": { type: "string", pattern },
           },
           required: [name],
           additionalProperties: open,

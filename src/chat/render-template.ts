@@ -65,23 +65,40 @@ const PROBE_TOOL: TemplateTool = {
 export function renderTemplate(request: RenderRequest): string {
   const render = renderer(request);
   const format = toolFormat(request.template);
-  const takesStrings = prints(() => render([user(PROBE)], { content: "string", arguments: "object" }), PROBE);
-  const plain: Style = { content: takesStrings ? "string" : "parts", arguments: "object" };
+  const plain: Style = { content: contentStyle(request, render), arguments: "object" };
   const { messages, style } = inCallStyle(request, plain, render);
   const { tools = [] } = request;
   if (tools.length === 0) return renderWithoutTools(messages, style, render);
   const probe = PROBE_TOOL.function.name;
   const readsTools = format.native && prints(() => render(messages, style, [PROBE_TOOL]), probe);
-  if (readsTools) return render(messages, style, tools);
-  return renderWithoutTools(
-    withInstruction(messages, toolInstruction(tools, format), style, render),
-    style,
-    render,
-  );
+  const explained = (): string =>
+    renderWithoutTools(
+      withInstruction(messages, toolInstruction(tools, format), style, render),
+      style,
+      render,
+    );
+  // Some templates print one tool and stumble over the schema of another.
+  return readsTools ? firstOf(() => render(messages, style, tools), explained) : explained();
+}
+
+/** A model has one template: the last is kept, since reading and probing it takes longer than rendering. */
+let last: { source: string; template: Template; content?: Style["content"] } | undefined;
+
+function open(source: string): NonNullable<typeof last> {
+  if (last?.source !== source) last = { source, template: new Template(source) };
+  return last;
+}
+
+function contentStyle(request: RenderRequest, render: Render): Style["content"] {
+  const opened = open(request.template);
+  opened.content ??= prints(() => render([user(PROBE)], { content: "string", arguments: "object" }), PROBE)
+    ? "string"
+    : "parts";
+  return opened.content;
 }
 
 function renderer(request: RenderRequest): Render {
-  const template = new Template(request.template);
+  const { template } = open(request.template);
   const namesThinking = /\.thinking\b/.test(request.template);
   return (messages, style, tools) =>
     template.render({
@@ -103,11 +120,19 @@ function renderer(request: RenderRequest): Render {
 
 /** A template that was written for tools only fails without; an empty list of them is the next best. */
 function renderWithoutTools(messages: readonly TemplateMessage[], style: Style, render: Render): string {
+  return firstOf(
+    () => render(messages, style),
+    () => render(messages, style, []),
+  );
+}
+
+/** The first that works; if none does, the reason of the first. */
+function firstOf(render: () => string, otherwise: () => string): string {
   try {
-    return render(messages, style);
+    return render();
   } catch (error) {
     try {
-      return render(messages, style, []);
+      return otherwise();
     } catch {
       throw error;
     }

@@ -1,33 +1,33 @@
 import { createHash } from "node:crypto";
+import { MullError } from "../spec/errors.ts";
 import type { StreamRequest } from "../spec/model.ts";
 import type { Tool, ToolCall, ToolChoice } from "../spec/tool.ts";
 import type { ChatMessage } from "./build-prompt.ts";
+import { pairCalls } from "./pair-calls.ts";
 import type { TemplateMessage, TemplateTool } from "./render-template.ts";
+
+/** Of JSON in tools and calls. */
+const DEEPEST = 200;
 
 /** Changes every text of a caller before a template prints it. */
 type Protect = (text: string) => string;
 
-/** Messages in the shape in which templates read them. A result without a name gets that of the call it answers. */
+/** Messages in the shape in which templates read them. Results get the id and the name of the call they answer. */
 export function templateMessages(
   messages: readonly ChatMessage[],
   contentOf: (parts: ChatMessage["parts"]) => string,
   protect: Protect,
 ): TemplateMessage[] {
-  const names = new Map<string, string>();
-  return messages.map(({ role, parts, toolCalls = [], reasoning, toolCallId, toolName }) => {
-    for (const { id, name } of toolCalls) names.set(id, name);
-    const name = toolName ?? (toolCallId === undefined ? undefined : names.get(toolCallId));
-    return {
-      role,
-      content: contentOf(parts),
-      ...(role === "assistant" && toolCalls.length > 0
-        ? { tool_calls: toolCalls.map((call) => templateCall(call, protect)) }
-        : {}),
-      ...(role === "assistant" && reasoning !== undefined ? { reasoning_content: protect(reasoning) } : {}),
-      ...(role === "tool" && toolCallId !== undefined ? { tool_call_id: shortId(toolCallId) } : {}),
-      ...(role === "tool" && name !== undefined ? { name: protect(name) } : {}),
-    };
-  });
+  return pairCalls(messages).map(({ role, parts, toolCalls = [], reasoning, toolCallId, toolName }) => ({
+    role,
+    content: contentOf(parts),
+    ...(role === "assistant" && toolCalls.length > 0
+      ? { tool_calls: toolCalls.map((call) => templateCall(call, protect)) }
+      : {}),
+    ...(role === "assistant" && reasoning !== undefined ? { reasoning_content: protect(reasoning) } : {}),
+    ...(role === "tool" && toolCallId !== undefined ? { tool_call_id: shortId(toolCallId) } : {}),
+    ...(role === "tool" && toolName !== undefined ? { name: protect(toolName) } : {}),
+  }));
 }
 
 /** The tools that the model is told of. */
@@ -71,13 +71,18 @@ function templateCall(
   };
 }
 
-/** All keys and texts of a JSON value. */
-function protectAll(value: unknown, protect: Protect): unknown {
+/** All keys and texts of a JSON value. @throws MullError `invalid_argument` when it is nested too deep to print */
+function protectAll(value: unknown, protect: Protect, depth = 0): unknown {
+  if (depth > DEEPEST) {
+    throw new MullError("invalid_argument", `A tool or a call is nested deeper than ${DEEPEST} levels.`, {
+      hint: "Send flatter JSON.",
+    });
+  }
   if (typeof value === "string") return protect(value);
-  if (Array.isArray(value)) return value.map((item) => protectAll(item, protect));
+  if (Array.isArray(value)) return value.map((item) => protectAll(item, protect, depth + 1));
   if (typeof value !== "object" || value === null) return value;
   return Object.fromEntries(
-    Object.entries(value).map(([key, item]) => [protect(key), protectAll(item, protect)]),
+    Object.entries(value).map(([key, item]) => [protect(key), protectAll(item, protect, depth + 1)]),
   );
 }
 

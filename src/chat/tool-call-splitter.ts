@@ -59,7 +59,8 @@ export class ToolCallSplitter implements AnswerSplitter {
     this.#pending = "";
     this.#held = "";
     const isSpace = this.#state.startsWith("after") && rest.trim() === "";
-    const isTag = this.#state === "after-tagged" && this.#close.startsWith(rest.trim());
+    const tag = rest.trim();
+    const isTag = this.#state === "after-tagged" && tag.length > 1 && this.#close.startsWith(tag);
     return rest === "" || isSpace || isTag ? [] : [{ type: "text", delta: rest }];
   }
 

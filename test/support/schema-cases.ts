@@ -355,4 +355,35 @@ export const SCHEMA_CASES: readonly { schema: JsonSchema; valid: unknown[]; inva
     valid: [-50, -1, 6, 153],
     invalid: [0, 7, -5, 1530],
   },
+  {
+    schema: { type: "object", properties: { never: false, a: true }, additionalProperties: true },
+    valid: [{}, { a: 1 }, { other: 1 }],
+    invalid: [{ never: 1 }],
+  },
+  {
+    schema: {
+      allOf: ["string", "integer"].map((type) => ({
+        type: "object",
+        properties: { a: { type } },
+        additionalProperties: true,
+      })),
+    },
+    valid: [{}, { b: 1 }],
+    invalid: [{ a: 1 }, { a: "x" }],
+  },
+  {
+    schema: { type: "object", propertyNames: { maxLength: 1 }, properties: { ab: true, c: true } },
+    valid: [{}, { c: 1 }],
+    invalid: [{ ab: 1 }],
+  },
+  {
+    schema: { anyOf: [{ type: "string", maxLength: 0, pattern: "a" }, { type: "null" }] },
+    valid: [null],
+    invalid: ["", "a"],
+  },
+  {
+    schema: { type: "string", pattern: "^https?://", maxLength: 2048 },
+    valid: ["http://a", `https://${"x".repeat(2040)}`],
+    invalid: ["ftp://a", `https://${"x".repeat(2041)}`],
+  },
 ];

@@ -120,11 +120,13 @@ function itemsBeginAlike(a: ArrayShape, b: ArrayShape, graph: SchemaGraph): bool
 }
 
 function propertiesBeginAlike(a: ObjectShape, b: ObjectShape, graph: SchemaGraph): boolean {
-  const [left, right] = [[...a.properties], [...b.properties]];
+  const [left, right] = [a, b].map(({ properties }) =>
+    [...properties].filter(([, node]) => node !== false),
+  ) as [[string, Node][], [string, Node][]];
   for (let place = 0; ; place++) {
     const [first, second] = [left[place], right[place]];
     if (first === undefined || second === undefined) return true;
-    const [[name, node], [otherName, other]] = [first, second] as [[string, Node], [string, Node]];
+    const [[name, node], [otherName, other]] = [first, second];
     if (!a.required.has(name) || !b.required.has(otherName)) {
       return mayShareName(nextNames(a, left.slice(place)), nextNames(b, right.slice(place)));
     }

@@ -1,6 +1,7 @@
 import { accepts, intersect as intersectAutomata, isEmpty } from "./automaton.ts";
 import type { Automaton } from "./automaton.ts";
 import { type Bound, compareDecimals, integerBounds, toDecimal } from "./number-language.ts";
+import { withLength } from "./string-language.ts";
 import type {
   ArrayShape,
   Node,
@@ -135,8 +136,9 @@ export function intersectStrings(
   const minLength = Math.max(a.minLength, b.minLength);
   const maxLength = Math.min(a.maxLength, b.maxLength);
   const automaton = bothAutomata(a.automaton, b.automaton, context);
-  if (minLength > maxLength || (automaton !== undefined && isEmpty(automaton))) return undefined;
-  return { kind: "string", implicit, minLength, maxLength, automaton };
+  if (minLength > maxLength) return undefined;
+  const shape = withLength({ kind: "string", implicit, minLength, maxLength, automaton }, context.budget);
+  return shape.automaton !== undefined && isEmpty(shape.automaton) ? undefined : shape;
 }
 
 function bothAutomata(

@@ -1,4 +1,3 @@
-import { isEmpty } from "./automaton.ts";
 import type { Automaton } from "./automaton.ts";
 import { Budget, tooComplex } from "./budget.ts";
 import { fits, hasNumber, intersectStrings, isSameValue, tighter } from "./intersect-shapes.ts";
@@ -156,8 +155,8 @@ function stringShape(
     maxLength: countOf(schema, "maxLength", place, Infinity),
     automaton: matching,
   };
-  if (matching !== undefined && isEmpty(matching)) return undefined;
-  return intersectStrings(shape, { ...shape, automaton: format }, implicit, context);
+  const formatted: StringShape = { ...shape, automaton: format };
+  return intersectStrings(shape, formatted, implicit, context);
 }
 
 /** Formats never change, so their automata are made once. */

@@ -73,11 +73,13 @@ function pruneArray(shape: ArrayShape, possible: ReadonlySet<Node>): ArrayShape 
 }
 
 function pruneObject(shape: ObjectShape, possible: ReadonlySet<Node>): ObjectShape | undefined {
+  // A name that cannot be written stays, so that no other property takes it.
   const properties = new Map(
-    [...shape.properties].filter(([, node]) => node !== false && possible.has(node)),
+    [...shape.properties].map(([name, node]) => [name, node !== false && possible.has(node) && node]),
   );
-  if (![...shape.required].every((name) => properties.has(name))) return undefined;
+  if (![...shape.required].every((name) => properties.get(name) !== false)) return undefined;
   const additional = shape.additional !== false && possible.has(shape.additional) && shape.additional;
-  if (shape.minProperties > 0 && properties.size === 0 && additional === false) return undefined;
+  const none = additional === false && [...properties.values()].every((node) => node === false);
+  if (shape.minProperties > 0 && none) return undefined;
   return { ...shape, properties, additional };
 }

@@ -27,29 +27,30 @@ export function settleArray(shape: ArrayShape): ArrayShape {
   return { ...shape, items: false, minItems: shape.minItems ?? Math.min(prefix.length, maxItems) };
 }
 
-/** All required properties are described then, and none of the described ones is impossible. */
+/** All required properties are described then, and can be written. */
 function settleObject(shape: ObjectShape, pointer: string): ObjectShape[] {
-  const properties = new Map<string, Node>();
+  const properties = new Map<string, Node | false>();
   for (const name of new Set([...shape.properties.keys(), ...shape.required])) {
     const allowed = shape.names === undefined || accepts(shape.names, name);
     const node = allowed && propertyOf(shape, name);
-    if (node !== false) properties.set(name, node);
-    else if (shape.required.has(name)) return [];
+    if (node === false && shape.required.has(name)) return [];
+    properties.set(name, node);
   }
   const described = shape.propertiesStated || properties.size > 0;
   const additional = shape.additionalStated || !described ? shape.additional : false;
-  if (shape.minProperties > Math.max(shape.required.size, 1)) {
+  const { minProperties, maxProperties, required } = shape;
+  if (minProperties > Math.max(required.size, 1)) {
     throw schemaError(
       "minProperties",
       pointer,
       "is more than the required properties and cannot be enforced",
     );
   }
-  if (shape.maxProperties < properties.size && shape.maxProperties > 0) {
-    throw schemaError("maxProperties", pointer, "is less than the properties and cannot be enforced");
+  if (maxProperties === 0) {
+    return required.size > 0 ? [] : [{ ...shape, properties: new Map(), additional: false }];
   }
-  if (shape.maxProperties === 0) {
-    return shape.required.size > 0 ? [] : [{ ...shape, properties: new Map(), additional: false }];
+  if (maxProperties < [...properties.values()].filter((node) => node !== false).length) {
+    throw schemaError("maxProperties", pointer, "is less than the properties and cannot be enforced");
   }
   return [{ ...shape, properties, additional }];
 }

@@ -41,7 +41,7 @@ export interface NumberShape {
 export interface StringShape {
   kind: "string";
   implicit: boolean;
-  /** In code points. */
+  /** In code points; 0 and Infinity beside an automaton, which counts them itself. */
   minLength: number;
   maxLength: number;
   automaton: Automaton | undefined;
@@ -63,7 +63,7 @@ export interface ArrayShape {
 export interface ObjectShape {
   kind: "object";
   implicit: boolean;
-  /** In the order of the schema. */
+  /** In the order of the schema; false: there must be none of that name. */
   properties: ReadonlyMap<string, Node | false>;
   /** Whether the schema says which there are, be it none. */
   propertiesStated: boolean;

@@ -47,7 +47,7 @@ export function writeObject(shape: ObjectShape, writer: ShapeWriter): string {
 /** One or more properties that are not described. */
 function writeAdditional(shape: ObjectShape, writer: ShapeWriter): string | undefined {
   const { grammar, ruleOf } = writer;
-  const left = shape.maxProperties - shape.properties.size;
+  const left = shape.maxProperties - [...shape.properties.values()].filter((node) => node !== false).length;
   if (shape.additional === false || left <= 0) return undefined;
   const names = otherNames(shape, writer);
   if (names !== undefined && isEmpty(names)) return undefined;
