@@ -13,8 +13,8 @@ import { type SchemaSource, schemaRules } from "./json-schema-grammar.ts";
 import { openedThought, thinkTags } from "./think-tags.ts";
 import { type ToolFormat, isHarmony, toolFormat } from "./tool-format.ts";
 
-/** Most calls in one answer, where the model must call something. */
-const MOST_CALLS = 16;
+/** Most calls in one answer, where the model must call something: a weak one would go on and on. */
+const MOST_CALLS = 4;
 
 export interface AnswerGrammarRequest {
   format?: "json" | JsonSchema;

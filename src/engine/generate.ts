@@ -40,6 +40,7 @@ export async function generate(
         grammar,
         logprobs,
         visible: model.visibleTokens,
+        hidden: model.hiddenTokens,
       },
       signal,
       emit,

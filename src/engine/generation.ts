@@ -1,3 +1,4 @@
+import { MullError } from "../spec/errors.ts";
 import type { GenerationOptions } from "../spec/options.ts";
 import type { FinishReason, TokenLogprob } from "../spec/stream.ts";
 import type { Grammar } from "./grammar.ts";
@@ -17,6 +18,8 @@ export interface GenerationSettings {
   logprobs: number | undefined;
   /** Control tokens that are written out, because they delimit tool calls or thoughts. */
   visible: ReadonlySet<number>;
+  /** All other control tokens. A grammar knows them by their text only, and would let them stand for it. */
+  hidden: readonly number[];
 }
 
 /** What came of one choice. */
@@ -51,14 +54,23 @@ export class Generation {
 
   /** @param logits (vocabulary) float32 after the last token that was read; changed in place */
   next(logits: Float32Array): Choice {
-    const { grammar, logprobs, limit } = this.#settings;
+    const { grammar, logprobs, limit, hidden } = this.#settings;
     if (this.tokens >= limit) return this.#end("length");
     const before = logprobs === undefined ? undefined : logits.slice();
+    if (grammar !== undefined) for (const token of hidden) logits[token] = Number.NEGATIVE_INFINITY;
     const token =
       grammar === undefined
         ? this.#sampler.choose(logits, this.#history)
         : this.#sampler.choose(logits, this.#history, grammar);
-    if (token === undefined) return this.#end("stop");
+    if (token === undefined) {
+      throw new MullError(
+        "invalid_argument",
+        "No token of this model can continue an answer in this format.",
+        {
+          hint: "Its vocabulary lacks what the schema asks for: allow other characters.",
+        },
+      );
+    }
     this.tokens += 1;
     if (this.#text.endsGeneration(token)) return this.#end("stop");
     grammar?.accept(token);

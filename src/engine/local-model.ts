@@ -43,6 +43,8 @@ export interface LocalModel {
   controlTokens: readonly string[];
   /** Control tokens that the answer's parser needs to see. */
   visibleTokens: ReadonlySet<number>;
+  /** All other control tokens that do not end an answer. */
+  hiddenTokens: readonly number[];
   render: PromptOptions["render"];
 }
 
@@ -131,15 +133,17 @@ export async function loadLocalModel(
   const eosToken = tokenOf("tokenizer.ggml.eos_token_id");
   const types = textFile.numbers("tokenizer.ggml.token_type");
   const license = textFile.string("general.license");
-  const visible = visibleControlTokens(template.source);
+  const controls = [...tokens.keys()].filter((token) => types?.[token] === CONTROL);
+  const visibleTokens = new Set(visibleControlTokens(template.source).map((piece) => tokens.indexOf(piece)));
   return {
     text,
     encoder,
     scheduler,
     embedder: embeddingModel ? new Embedder(text) : undefined,
     cache,
-    controlTokens: types === undefined ? [] : tokens.filter((_, token) => types[token] === CONTROL),
-    visibleTokens: new Set(visible.map((piece) => tokens.indexOf(piece)).filter((token) => token >= 0)),
+    controlTokens: controls.map((token) => tokens[token] as string),
+    visibleTokens,
+    hiddenTokens: controls.filter((token) => !visibleTokens.has(token) && !text.endsGeneration(token)),
     render: (request) => renderer.render({ template: template.source, ...request, bosToken, eosToken }),
     info: {
       name: options.name,
