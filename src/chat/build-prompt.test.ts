@@ -3,7 +3,8 @@ import { describe, expect, it } from "vitest";
 import { TEMPLATES } from "../../test/support/chat-templates.ts";
 import { readGguf } from "../gguf/read.ts";
 import { BUILTIN_TEMPLATES } from "./builtin-templates.ts";
-import { type ChatMessage, type PromptPiece, type PromptVariables, buildPrompt } from "./build-prompt.ts";
+import { type PromptPiece, type PromptVariables, buildPrompt } from "./build-prompt.ts";
+import type { ChatMessage } from "./chat-message.ts";
 import { renderTemplate } from "./render-template.ts";
 
 const CONTROL = ["<s>", "</s>", "<|im_end|>", "<|eot_id|>", "<image>"];

@@ -1,15 +1,10 @@
 import { randomBytes } from "node:crypto";
 import { MullError } from "../spec/errors.ts";
-import type { Message } from "../spec/message.ts";
 import type { StreamRequest } from "../spec/model.ts";
-import type { RenderRequest } from "./render-template.ts";
+import type { ChatMessage } from "./chat-message.ts";
+import type { RenderRequest } from "./template-request.ts";
 import { templateMessages, templateTools, thinkVariables } from "./template-messages.ts";
 import { openedThought } from "./think-tags.ts";
-
-/** A message whose pictures are known by number only: what the engine process gets. */
-export interface ChatMessage extends Omit<Message, "content"> {
-  parts: readonly ({ type: "text"; text: string } | { type: "image"; index: number })[];
-}
 
 /** The prompt in reading order. Each text is tokenised on its own, as LLaVA's `tokenizer_image_token` does. */
 export type PromptPiece =

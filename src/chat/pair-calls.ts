@@ -1,4 +1,4 @@
-import type { ChatMessage } from "./build-prompt.ts";
+import type { ChatMessage } from "./chat-message.ts";
 
 /**
  * Gives every result the id and the name of the call that it answers: APIs send one of them, or none, and templates

@@ -1,38 +1,7 @@
 import { Template } from "@huggingface/jinja";
 import { toolFormat } from "./tool-format.ts";
+import type { RenderRequest, TemplateMessage, TemplateTool, TemplateToolCall } from "./template-request.ts";
 import { toolInstruction, withSingleCalls, withToolsAsText } from "./tool-text.ts";
-
-/** A message as chat templates read it: the shape of OpenAI's API, with arguments as an object. */
-export interface TemplateMessage {
-  role: string;
-  content: string;
-  reasoning_content?: string;
-  tool_calls?: readonly TemplateToolCall[];
-  tool_call_id?: string;
-  name?: string;
-}
-
-export interface TemplateToolCall {
-  id: string;
-  type: "function";
-  function: { name: string; arguments: unknown };
-}
-
-export interface TemplateTool {
-  type: "function";
-  function: { name: string; description: string; parameters: unknown };
-}
-
-export interface RenderRequest {
-  template: string;
-  messages: readonly TemplateMessage[];
-  tools?: readonly TemplateTool[];
-  /** Further variables, such as `enable_thinking`. */
-  variables?: Readonly<Record<string, unknown>>;
-  addGenerationPrompt: boolean;
-  bosToken: string;
-  eosToken: string;
-}
 
 /** How a template wants what it is given. Found by rendering a probe: nobody writes it down. */
 interface Style {

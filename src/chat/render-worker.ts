@@ -1,5 +1,6 @@
 import { parentPort } from "node:worker_threads";
-import { type RenderRequest, renderTemplate } from "./render-template.ts";
+import { renderTemplate } from "./render-template.ts";
+import type { RenderRequest } from "./template-request.ts";
 
 /** Worker entry: one reply per request, in order. */
 export type RenderReply = { text: string } | { error: string };

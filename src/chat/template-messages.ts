@@ -2,9 +2,9 @@ import { createHash } from "node:crypto";
 import { MullError } from "../spec/errors.ts";
 import type { StreamRequest } from "../spec/model.ts";
 import type { Tool, ToolCall, ToolChoice } from "../spec/tool.ts";
-import type { ChatMessage } from "./build-prompt.ts";
+import type { ChatMessage } from "./chat-message.ts";
 import { pairCalls } from "./pair-calls.ts";
-import type { TemplateMessage, TemplateTool } from "./render-template.ts";
+import type { TemplateMessage, TemplateTool } from "./template-request.ts";
 
 /** Of JSON in tools and calls. */
 const DEEPEST = 200;

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { processEntry } from "../process/entry.ts";
 import { MullError } from "../spec/errors.ts";
-import type { RenderRequest } from "./render-template.ts";
+import type { RenderRequest } from "./template-request.ts";
 import type { RenderReply } from "./render-worker.ts";
 
 /** Generous for any honest template (they take a millisecond), short enough to answer a hostile one. */

@@ -1,4 +1,4 @@
-import type { TemplateMessage, TemplateTool } from "./render-template.ts";
+import type { TemplateMessage, TemplateTool } from "./template-request.ts";
 import type { ToolFormat } from "./tool-format.ts";
 
 /** Tools, calls and results in words, for templates that have no place of their own for them. */

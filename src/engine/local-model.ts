@@ -3,11 +3,9 @@ import { setTimeout } from "node:timers/promises";
 import type { CacheClient } from "../cache/cache-client.ts";
 import { openCache } from "../cache/open-cache.ts";
 import { visibleControlTokens } from "../chat/answer-parser.ts";
-import type { PromptOptions } from "../chat/build-prompt.ts";
 import { BUILTIN_TEMPLATES } from "../chat/builtin-templates.ts";
 import { templateFeatures } from "../chat/template-features.ts";
 import { TemplateRenderer } from "../chat/template-renderer.ts";
-import type { ImageEncoder } from "../encoders/image-encoder.ts";
 import { openImageEncoder } from "../encoders/open-image-encoder.ts";
 import type { Gguf } from "../gguf/gguf.ts";
 import { readGguf } from "../gguf/read.ts";
@@ -25,27 +23,23 @@ import { Embedder } from "./embedder.ts";
 import { parallelByMemory } from "./kv-bytes.ts";
 import { physicalCores } from "./physical-cores.ts";
 import { PictureRows } from "./picture-rows.ts";
+import type { PromptModel } from "./prompt-layout.ts";
 import { PrefixSnapshots } from "./prefix-snapshots.ts";
 import type { EngineLoadOptions } from "./protocol.ts";
 import { Scheduler } from "./scheduler.ts";
 import { TextModel } from "./text-model.ts";
 
 /** A loaded model inside the engine process: text model, encoder, chat template, and who works with them. */
-export interface LocalModel {
+export interface LocalModel extends PromptModel {
   info: ModelInfo;
-  text: TextModel;
-  encoder: ImageEncoder | undefined;
   scheduler: Scheduler;
   /** Of an embedding model, which answers nothing. */
   embedder: Embedder | undefined;
   cache: CacheClient;
-  /** Texts of the model's control tokens. */
-  controlTokens: readonly string[];
   /** Control tokens that the answer's parser needs to see. */
   visibleTokens: ReadonlySet<number>;
   /** All other control tokens that do not end an answer. */
   hiddenTokens: readonly number[];
-  render: PromptOptions["render"];
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { ChatMessage } from "../chat/build-prompt.ts";
+import type { ChatMessage } from "../chat/chat-message.ts";
 import { MullError } from "../spec/errors.ts";
 import type { ImagePart, Message } from "../spec/message.ts";
 

@@ -1,12 +1,13 @@
 import { pictureKey } from "../cache/cache-key.ts";
-import { type PromptPiece, buildPrompt } from "../chat/build-prompt.ts";
+import { type PromptOptions, type PromptPiece, buildPrompt } from "../chat/build-prompt.ts";
 import { rowsForBudget, shrinkAdvice, shrinkToFit } from "../encoders/image-budget.ts";
 import type { ImageEncoder } from "../encoders/image-encoder.ts";
 import { MullError } from "../spec/errors.ts";
+import type { ModelInfo } from "../spec/model.ts";
 import type { Usage } from "../spec/stream.ts";
-import type { LocalModel } from "./local-model.ts";
 import type { PromptImage, PromptRequest } from "./protocol.ts";
 import type { SequenceUnit } from "./sequence.ts";
+import type { TextModel } from "./text-model.ts";
 import { textOnlyError } from "./text-only-error.ts";
 
 /** A prompt as the text model reads it. */
@@ -17,6 +18,16 @@ export interface PromptLayout {
   tokens: Omit<Usage["inputTokens"], "cached">;
   /** The end of the rendered prompt: it may have opened a thought that the answer goes on with. */
   end: string;
+}
+
+/** What of a model decides about a prompt. */
+export interface PromptModel {
+  info: Pick<ModelInfo, "name" | "template">;
+  text: TextModel;
+  encoder: ImageEncoder | undefined;
+  /** Texts of the model's control tokens. */
+  controlTokens: readonly string[];
+  render: PromptOptions["render"];
 }
 
 /** A piece of a prompt, tokenised. */
@@ -32,7 +43,7 @@ const ANSWER_TOKENS = 256;
  *
  * @throws MullError `context_overflow`, `template_failed`, `unsupported_modality`, `invalid_argument`
  */
-export async function layOutPrompt(model: LocalModel, request: PromptRequest): Promise<PromptLayout> {
+export async function layOutPrompt(model: PromptModel, request: PromptRequest): Promise<PromptLayout> {
   const pieces = await buildPrompt(request.messages, {
     controlTokens: model.controlTokens,
     render: model.render,
@@ -67,7 +78,7 @@ export async function layOutPrompt(model: LocalModel, request: PromptRequest): P
   return { units, pictures, tokens: { total: text + image, text, image }, end };
 }
 
-function tokenise(model: LocalModel, pieces: readonly PromptPiece[]): Stretch[] {
+function tokenise(model: PromptModel, pieces: readonly PromptPiece[]): Stretch[] {
   const stretches: Stretch[] = [];
   // A prompt that begins with a picture still begins with the model's BOS.
   if (pieces[0]?.type === "image") stretches.push({ tokens: model.text.tokenize("", true) });
@@ -81,7 +92,7 @@ function tokenise(model: LocalModel, pieces: readonly PromptPiece[]): Stretch[] 
 
 /** Rows of each picture of a request: its budget, or less where the caller allows that they are shrunk to fit. */
 function divideRows(
-  model: LocalModel,
+  model: PromptModel,
   { images, overflow, answerTokens }: PromptRequest,
   textTokens: number,
 ): readonly number[] {

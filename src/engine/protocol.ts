@@ -1,4 +1,5 @@
-import type { ChatMessage, PromptVariables } from "../chat/build-prompt.ts";
+import type { PromptVariables } from "../chat/build-prompt.ts";
+import type { ChatMessage } from "../chat/chat-message.ts";
 import type { RgbImage } from "../media/rgb-image.ts";
 import type { SerializedError } from "../spec/errors.ts";
 import type { ImagePart } from "../spec/message.ts";

@@ -1,7 +1,7 @@
 import { tooComplex } from "./budget.ts";
 import { jsonRule } from "./json-rules.ts";
 import type { ArrayShape } from "./shape.ts";
-import type { ShapeWriter } from "./write-shapes.ts";
+import type { ShapeWriter } from "./shape-writer.ts";
 
 const LONGEST_PREFIX = 200;
 

@@ -7,7 +7,7 @@ import { literal } from "./grammar-text.ts";
 import { jsonRule } from "./json-rules.ts";
 import type { ObjectShape } from "./shape.ts";
 import { writeString } from "./write-automaton.ts";
-import type { ShapeWriter } from "./write-shapes.ts";
+import type { ShapeWriter } from "./shape-writer.ts";
 
 /** While a name is written, llama.cpp keeps a stack for every property that it may become. */
 const MOST_OPTIONAL = 500;

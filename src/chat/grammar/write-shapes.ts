@@ -5,18 +5,12 @@ import { type GrammarText, literal } from "./grammar-text.ts";
 import { jsonRule } from "./json-rules.ts";
 import { integerBounds, integersBetween, numbersBetween } from "./number-language.ts";
 import type { SchemaGraph } from "./schema-graph.ts";
+import type { ShapeWriter } from "./shape-writer.ts";
 import type { ArrayShape, Node, NumberShape, ObjectShape, Shape } from "./shape.ts";
 import { isFree, stringsAutomaton } from "./string-language.ts";
 import { writeString, writeText } from "./write-automaton.ts";
 import { writeArray } from "./write-array.ts";
 import { writeObject } from "./write-object.ts";
-
-/** What writing a shape needs: rules are collected in `grammar`, and every node has a rule. */
-export interface ShapeWriter {
-  grammar: GrammarText;
-  budget: Budget;
-  ruleOf: (node: Node) => string;
-}
 
 /** More values than this become an automaton, which needs one stack where alternatives need one each. */
 const FEW_LITERALS = 12;
