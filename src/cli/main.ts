@@ -11,20 +11,21 @@ process.stdout.write("", () => process.exit());
 
 async function main(): Promise<number> {
   const stop = new AbortController();
-  let forcedExit: number | undefined;
+  let signalExit: number | undefined;
+  let outputExit: number | undefined;
   for (const [signal, exitCode] of Object.entries(EXIT_BY_SIGNAL)) {
     process.on(signal, () => {
       // The first one ends in order, the second at once.
-      if (forcedExit !== undefined) process.exit(exitCode);
-      forcedExit = exitCode;
+      if ((signalExit ?? outputExit) !== undefined) process.exit(exitCode);
+      signalExit = exitCode;
       stop.abort();
     });
   }
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     // Every write that was under way fails; the first says all.
-    if (forcedExit !== undefined) return;
+    if ((signalExit ?? outputExit) !== undefined) return;
     // `mull … | head -1`: the reader has what it wanted.
-    forcedExit = error.code === "EPIPE" ? 0 : 1;
+    outputExit = error.code === "EPIPE" ? 0 : 1;
     if (error.code !== "EPIPE")
       process.stderr.write(`Error: the answer could not be written: ${error.message}\n`);
     stop.abort();
@@ -40,5 +41,7 @@ async function main(): Promise<number> {
     signal: stop.signal,
   };
   const exitCode = await runCli(process.argv.slice(2), context);
-  return forcedExit ?? exitCode;
+  if (outputExit !== undefined) return outputExit;
+  // A server that was told to end, and did, has not failed: service managers go by that.
+  return exitCode === 0 ? 0 : (signalExit ?? exitCode);
 }

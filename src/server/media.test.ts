@@ -186,7 +186,8 @@ describe("readMediaInput", () => {
     [`data:image/png;base64,${BASE64}!`, "invalid_media"],
     ["data:image/png", "invalid_media"],
     [Buffer.from("hello world").toString("base64"), "unsupported_media"],
-    [new Uint8Array(0), "unsupported_media"],
+    [new Uint8Array(0), "invalid_media"],
+    ["data:image/png;base64,", "invalid_media"],
     [3, "invalid_argument"],
     [undefined, "invalid_argument"],
   ])("refuses %j", async (value, code) => {

@@ -57,6 +57,7 @@ export function countImages(count: number, { options }: ServerContext): void {
 }
 
 function checkedPicture(bytes: Uint8Array, where: string): Uint8Array {
+  if (bytes.length === 0) throw new MullError("invalid_media", `${where} is empty.`, { hint: FORMS });
   const { fileBytes } = DEFAULT_MEDIA_LIMITS;
   if (bytes.length > fileBytes) throw tooLarge(where, bytes.length, fileBytes);
   const sniffed = sniff(bytes);
@@ -78,7 +79,6 @@ function decodeUrl(url: string, where: string): Uint8Array {
 }
 
 function decodeText(text: string, where: string): Uint8Array {
-  if (text === "") throw new MullError("invalid_media", `${where} is empty.`, { hint: FORMS });
   const bytes = decodeBase64(text);
   // A path can be base64 by its letters: "/etc/passwd" stands for eight bytes.
   const isName =

@@ -1,10 +1,10 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { deflateSync } from "node:zlib";
 import sharp from "sharp";
 import { beforeAll, describe, expect, it } from "vitest";
 import { testPicture } from "../../bench/test-picture.ts";
 import { mull } from "../support/command.ts";
+import { bomb, headerOnly } from "../support/hostile-pictures.ts";
 import { temporaryFolder, tinyPair } from "../support/tiny-models.ts";
 
 /** Every line of bad input that a person can cause: a clear message and the right exit code, through the command. */
@@ -26,35 +26,6 @@ beforeAll(async () => {
   await writeFile(at("huge.png"), headerOnly(30_000, 30_000));
   await writeFile(at("bomb.png"), bomb(12_000, 12_000));
 });
-
-/** A PNG whose header claims a size; its data is a few bytes. */
-function headerOnly(width: number, height: number): Uint8Array {
-  const png = Buffer.from(testPicture(1, 1, 1));
-  png.writeUInt32BE(width, 16);
-  png.writeUInt32BE(height, 20);
-  png.writeUInt32BE(crcOf(png.subarray(12, 29)), 29);
-  return png;
-}
-
-/** A small file of zeros that unpacks to 432 MB of pixels. */
-function bomb(width: number, height: number): Uint8Array {
-  const png = Buffer.from(headerOnly(width, height));
-  const rows = deflateSync(Buffer.alloc((1 + width * 3) * height), { level: 9 });
-  const body = Buffer.concat([Buffer.from("IDAT"), rows]);
-  const [length, check] = [Buffer.alloc(4), Buffer.alloc(4)];
-  length.writeUInt32BE(rows.length);
-  check.writeUInt32BE(crcOf(body));
-  return Buffer.concat([png.subarray(0, 33), length, body, check, png.subarray(-12)]);
-}
-
-function crcOf(bytes: Uint8Array): number {
-  let crc = 0xffffffff;
-  for (const byte of bytes) {
-    crc ^= byte;
-    for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
-  }
-  return (crc ^ 0xffffffff) >>> 0;
-}
 
 describe("a bad picture", () => {
   it.each([
