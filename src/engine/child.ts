@@ -1,3 +1,4 @@
+import { leaveSignalsToParent } from "../process/leave-signals.ts";
 import { MullError, type SerializedError } from "../spec/errors.ts";
 import type { EngineStats } from "../spec/model.ts";
 import { embed } from "./embed.ts";
@@ -23,6 +24,7 @@ let model: Promise<LocalModel> | undefined;
 /** The model once it is loaded. */
 let ready: LocalModel | undefined;
 
+leaveSignalsToParent();
 process.on("disconnect", () => void end());
 process.on("message", (message: EngineRequest) => {
   switch (message.type) {

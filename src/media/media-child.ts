@@ -2,6 +2,7 @@
  * Entry of the media process. It parses hostile bytes with native code, so it is expendable: it keeps no state
  * between pictures, has no secrets in its environment, and ends when its parent does.
  */
+import { leaveSignalsToParent } from "../process/leave-signals.ts";
 import { KERNEL_LIMITS_MEMORY } from "../process/memory-limit.ts";
 import { MullError } from "../spec/errors.ts";
 import { decodeImage } from "./decode-image.ts";
@@ -15,6 +16,7 @@ const WATCH_INTERVAL_MS = 20;
 const sharp = new Promise<OpenPicture>((resolve) => resolve(loadSharp()));
 sharp.catch(() => {});
 
+leaveSignalsToParent();
 process.on("disconnect", () => process.exit(0));
 process.on("message", (request: MediaRequest) => void answer(request));
 

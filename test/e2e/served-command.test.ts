@@ -69,6 +69,21 @@ describe("SIGTERM", () => {
     expect(await server.ended).toEqual({ code: 0, signal: null });
   });
 
+  it.each(["SIGTERM", "SIGINT", "SIGHUP"] as const)(
+    "as %s to all processes lets answers end too",
+    async (name) => {
+      await using server = await startServe(["--model", slowFlag]);
+      const [dialect] = DIALECTS;
+      const rest = await begin(
+        await post(server, dialect!.path, dialect!.ask({ ...slow, tokens: 60, stream: true })),
+      );
+      server.signalAll(name);
+      expect((await rest()).slice(-400)).toMatch(dialect!.end);
+      expect(await server.ended).toEqual({ code: 0, signal: null });
+      expect(server.log()).not.toMatch(/ (?:warn|error) /);
+    },
+  );
+
   it("cuts answers that take too long, each in its dialect's words, and exits with 0", async () => {
     await using server = await startServe(["--model", slowFlag]);
     const streams = await Promise.all(
@@ -97,6 +112,8 @@ describe("SIGTERM", () => {
     server.signal("SIGTERM");
     expect(await server.ended).toEqual({ code: 143, signal: null });
     await expect(rest()).rejects.toBeInstanceOf(Error);
+    // Its engine does not outlive it.
+    await until(() => !server.isAnyAlive(), "all processes to end");
   });
 
   it("is still a signal to a command that it interrupts", async () => {

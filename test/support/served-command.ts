@@ -16,6 +16,10 @@ export interface ServedCommand extends AsyncDisposable {
   /** All that it has written to standard error, where its log goes. */
   log: () => string;
   signal: (name: NodeJS.Signals) => void;
+  /** As a terminal's Ctrl-C and service managers do it: the processes that it has started get the signal too. */
+  signalAll: (name: NodeJS.Signals) => void;
+  /** Whether it, or a process that it has started, still runs. */
+  isAnyAlive: () => boolean;
   /** Resolves when the process has ended. */
   ended: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
 }
@@ -37,6 +41,8 @@ export async function startServe(
   const child = spawn(process.execPath, [main, "serve", "--port", "0", ...flags], {
     env: { ...cleanEnvironment(), ...env },
     stdio: ["ignore", "ignore", "pipe"],
+    // A process group of its own.
+    detached: true,
   });
   running.add(child);
   let log = "";
@@ -55,6 +61,14 @@ export async function startServe(
     pid: child.pid as number,
     log: () => log,
     signal: (name) => void child.kill(name),
+    signalAll: (name) => void process.kill(-(child.pid as number), name),
+    isAnyAlive: () => {
+      try {
+        return process.kill(-(child.pid as number), 0);
+      } catch {
+        return false;
+      }
+    },
     ended,
     async [Symbol.asyncDispose]() {
       child.kill("SIGKILL");
