@@ -11,7 +11,8 @@ export class BatchReader {
 
   /**
    * @param exact fill batches of one up to two: a single row goes through other kernels, and comes out different in the
-   *   last bits
+   *   last bits. Otherwise three left over are filled up to four, which kernels work on at a time: four answers get
+   *   their tokens sooner than three (measured: 7B in Q4_0)
    */
   constructor(text: TextModel, kv: KvCache, exact: boolean) {
     this.#text = text;
@@ -44,7 +45,7 @@ export class BatchReader {
     entries: readonly BatchEntry[],
     read: (entries: readonly BatchEntry[]) => Promise<DecodeOutcome>,
   ): Promise<void> {
-    const padding = this.#exact && entries.length === 1 ? 1 : 0;
+    const padding = this.#exact ? Number(entries.length === 1) : Number(entries.length % 4 === 3);
     const padded = [...entries, ...placesOf(PADDING_SEQUENCE, 0, padding, entries[0]?.output === true)];
     try {
       while (true) {
