@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { request } from "node:http";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -80,28 +81,43 @@ export async function chat(
             image_url: { url: `data:image/png;base64,${Buffer.from(question.picture).toString("base64")}` },
           },
         ];
-  const response = await fetch(`${server.url}/v1/chat/completions`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({
-      model: "bench",
-      messages: [{ role: "user", content: [...image, { type: "text", text: question.text }] }],
-      temperature: 0,
-      max_tokens: question.tokens,
-    }),
-    signal: question.signal ?? AbortSignal.timeout(3_600_000),
+  const { status, text } = await post(`${server.url}/v1/chat/completions`, question.signal, {
+    model: "bench",
+    messages: [{ role: "user", content: [...image, { type: "text", text: question.text }] }],
+    temperature: 0,
+    max_tokens: question.tokens,
   });
-  const body = (await response.json()) as {
+  if (status !== 200) throw new Error(`${server.url}: ${status} ${text}`);
+  const body = JSON.parse(text) as {
     choices?: { message: { content: string } }[];
     usage: { prompt_tokens: number; completion_tokens: number };
   };
-  if (!response.ok) throw new Error(`${server.url}: ${response.status} ${JSON.stringify(body)}`);
   return {
     text: body.choices?.[0]?.message.content ?? "",
     promptTokens: body.usage.prompt_tokens,
     answerTokens: body.usage.completion_tokens,
     milliseconds: performance.now() - started,
   };
+}
+
+/** An answer may take many minutes, and `fetch` gives up after five. */
+function post(
+  url: string,
+  signal: AbortSignal | undefined,
+  body: object,
+): Promise<{ status: number | undefined; text: string }> {
+  return new Promise((resolve, reject) => {
+    const headers = { "content-type": "application/json" };
+    const options = { method: "POST", headers, agent: false, ...(signal === undefined ? {} : { signal }) };
+    const call = request(url, options, (response) => {
+      let text = "";
+      response.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
+      response.on("end", () => resolve({ status: response.statusCode, text }));
+      response.on("error", reject);
+    });
+    call.on("error", reject);
+    call.end(JSON.stringify(body));
+  });
 }
 
 async function start(

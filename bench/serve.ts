@@ -16,7 +16,7 @@ LLAMA_SERVER may name llama.cpp's llama-server, which is then asked the same que
 type Finish = Extract<StreamPart, { type: "finish" }>;
 type Heard = Finish & { cachedIn: string | undefined };
 
-const QUESTIONS = ["What is in this picture?", "Which colours do you see in it?"] as const;
+const QUESTIONS = ["What is in this picture?", "Which colours?"] as const;
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
