@@ -1,11 +1,13 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { request } from "node:http";
+import { Agent, request } from "node:http";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { root } from "./root.ts";
 
 const START_MS = 300_000;
+/** Clients keep their connections. */
+const agent = new Agent({ keepAlive: true });
 
 /** A process that speaks OpenAI's chat API on loopback. */
 export interface ChatServer {
@@ -48,6 +50,8 @@ export async function startLlamaServer(binary: string, files: ServedFiles): Prom
     "-ngl": 0,
     "--port": port,
     "--host": "127.0.0.1",
+    // Without a system message, where ours has LLaVA's; read once for all askers, it does not count for much.
+    "--no-jinja": "",
     "--chat-template": "vicuna",
     "--no-warmup": "",
   };
@@ -108,7 +112,7 @@ function post(
 ): Promise<{ status: number | undefined; text: string }> {
   return new Promise((resolve, reject) => {
     const headers = { "content-type": "application/json" };
-    const options = { method: "POST", headers, agent: false, ...(signal === undefined ? {} : { signal }) };
+    const options = { method: "POST", headers, agent, ...(signal === undefined ? {} : { signal }) };
     const call = request(url, options, (response) => {
       let text = "";
       response.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));

@@ -166,7 +166,7 @@ async function measureCost(cache: string): Promise<void> {
       return performance.now() - started;
     };
     const server = async (): Promise<number> => (await chat(port, { text, tokens: 24 })).milliseconds;
-    for (let round = 0; round < 10; round++) await Promise.all([library(), server()]);
+    for (let round = 0; round < 50; round++) await Promise.all([library(), server()]);
     const [ours, theirs]: [number[], number[]] = [[], []];
     for (let round = 0; round < COST_ROUNDS; round++) {
       ours.push(await library());

@@ -10,6 +10,8 @@ import { openaiRoutes } from "./openai/routes.ts";
 import { createAdmission } from "./pool/create-admission.ts";
 import { createCatalog } from "./pool/catalog.ts";
 import { createModelPool } from "./pool/create-model-pool.ts";
+import { estimateLoad } from "./pool/estimate-load.ts";
+import { rememberBriefly } from "./pool/remember-briefly.ts";
 import { PrometheusMetrics } from "./prometheus-metrics.ts";
 import { resolveServerOptions } from "./resolve-server-options.ts";
 import type { RouteModule } from "./route-module.ts";
@@ -45,13 +47,14 @@ export async function startServer(
 ): Promise<RunningServer> {
   const { env = process.env, log = SILENT, load = loadModel, limits = {} } = surroundings;
   const options = resolveServerOptions(given, env);
-  const catalog = createCatalog({ models: options.models, env, log });
+  const disk = createCatalog({ models: options.models, env, log });
+  const catalog = { ...disk, find: rememberBriefly(disk.find, (name) => name) };
   // Whoever named a file wants to hear now that it is not there.
   for (const name of Object.keys(options.models)) await catalog.find(name);
   if (options.allowedOrigins.includes("*")) log.warn("every web page may use this server: an origin is *");
   const context = {
     options,
-    models: createModelPool(options, { load, catalog, log }),
+    models: createModelPool(options, { load, catalog, log, estimate }),
     admission: createAdmission(options),
     media: new MemoryMediaStore(),
     metrics: new PrometheusMetrics(),
@@ -64,5 +67,7 @@ async function loadModel(options: LoadOptions): Promise<Model> {
   const { load } = await import("../engine/load.ts");
   return load(options);
 }
+
+const estimate = rememberBriefly(estimateLoad, ({ digest }, contextLength) => `${digest} ${contextLength}`);
 
 const SILENT: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
