@@ -48,7 +48,13 @@ export async function startServer(
   const { env = process.env, log = SILENT, load = loadModel, limits = {} } = surroundings;
   const options = resolveServerOptions(given, env);
   const disk = createCatalog({ models: options.models, env, log });
-  const catalog = { ...disk, find: rememberBriefly(disk.find, (name) => name) };
+  const catalog = {
+    ...disk,
+    find: rememberBriefly(
+      (name: string) => disk.find(name),
+      (name) => name,
+    ),
+  };
   // Whoever named a file wants to hear now that it is not there.
   for (const name of Object.keys(options.models)) await catalog.find(name);
   if (options.allowedOrigins.includes("*")) log.warn("every web page may use this server: an origin is *");
