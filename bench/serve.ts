@@ -8,7 +8,7 @@ import { testPicture } from "./test-picture.ts";
 
 const USAGE = `Measures what a server is for: repeated pictures, many askers, and its own cost.
 
-  npm run bench:serve -- --model M.gguf --projector P.gguf [--part repeat|together|cost] [--askers 8] [--tokens 32]
+  npm run bench:serve -- --model M.gguf --projector P.gguf [--part repeat|together|rate|cost] [--askers 8] [--tokens 32]
   npm run bench:serve -- --part cost          (with pico)
 
 LLAMA_SERVER may name llama.cpp's llama-server, which is then asked the same questions in the same run.`;
@@ -38,6 +38,7 @@ async function main(): Promise<void> {
       if (wants("together")) {
         await measureTogether({ model, projector }, Number(values.askers), Number(values.tokens), cache);
       }
+      if (wants("rate")) await measureRate({ model, projector }, Number(values.tokens), cache);
     } else if (part !== "cost") throw new MullError("invalid_argument", USAGE);
     if (wants("cost")) await measureCost(cache);
   } finally {
@@ -139,6 +140,41 @@ async function measureTogether(
     row("  ratio", together / theirs);
   } finally {
     await peer.close();
+  }
+}
+
+const RATE_ROUNDS = 4;
+
+/** How fast answers are written through the server, and as a library: the same file loaded twice, asked in turn. */
+async function measureRate(
+  files: { model: string; projector: string },
+  tokens: number,
+  cache: string,
+): Promise<void> {
+  const text = "Hello";
+  const model = await load({ ...files, device: "cpu", contextLength: 1024 });
+  const served: ServedFiles = { ...files, threads: model.info.threads, contextLength: 1024, parallel: 1 };
+  const server = await startMull(served, { MULL_CACHE_DIR: cache });
+  try {
+    const library = async (): Promise<number> => {
+      const started = performance.now();
+      for await (const _ of model.stream({ messages: [{ role: "user", content: text }], maxTokens: tokens }));
+      return performance.now() - started;
+    };
+    const remote = async (): Promise<number> => (await chat(server, { text, tokens })).milliseconds;
+    await library();
+    await remote();
+    const [ours, theirs]: [number[], number[]] = [[], []];
+    for (let round = 0; round < RATE_ROUNDS; round++) {
+      ours.push(await library());
+      theirs.push(await remote());
+    }
+    row(`${tokens} tokens as a library`, median(ours), "ms");
+    row(`${tokens} tokens through the server`, median(theirs), "ms");
+    row("  ratio of the rates", median(ours) / median(theirs));
+  } finally {
+    await server.close();
+    await model.close();
   }
 }
 
