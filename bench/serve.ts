@@ -185,7 +185,7 @@ async function measureCost(cache: string): Promise<void> {
   const text = "Tell me about the red circle and the green star.";
   const request: StreamRequest = { messages: [{ role: "user", content: text }], maxTokens: 24 };
   const model = await load({ model: "pico", parallel: 4 });
-  const port = await startMull(
+  const served = await startMull(
     {
       model: model.info.files.model,
       projector: model.info.files.projector ?? "",
@@ -201,7 +201,7 @@ async function measureCost(cache: string): Promise<void> {
       for await (const _ of model.stream(request));
       return performance.now() - started;
     };
-    const server = async (): Promise<number> => (await chat(port, { text, tokens: 24 })).milliseconds;
+    const server = async (): Promise<number> => (await chat(served, { text, tokens: 24 })).milliseconds;
     for (let round = 0; round < 50; round++) await Promise.all([library(), server()]);
     const [ours, theirs]: [number[], number[]] = [[], []];
     for (let round = 0; round < COST_ROUNDS; round++) {
@@ -229,7 +229,7 @@ async function measureCost(cache: string): Promise<void> {
     row("tokens/s of four at once, server", median(rates.server));
     row("  ratio", median(rates.server) / median(rates.library));
   } finally {
-    await port.close();
+    await served.close();
     await model.close();
   }
 }

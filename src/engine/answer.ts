@@ -7,8 +7,8 @@ import type { EncodedImageFacts, EnginePart, EngineTimings } from "./protocol.ts
 
 /** What the scheduler is asked to do: read a prompt, then choose tokens, or give the state after it. */
 export interface AnswerRequest {
+  /** Whom it is for: the queue is fair between clients, and each is a tenant of the caches. */
   client: string;
-  tenant: string;
   layout: PromptLayout;
   images: readonly RgbImage[];
   /** How to choose tokens; `state`: choose none, give the last layer's state after the prompt. */

@@ -68,7 +68,6 @@ async function embedByPrompt(
   let facts: EncodedImageFacts | undefined;
   const answer = await model.scheduler.run({
     client: request.client,
-    tenant: request.tenant,
     layout,
     images: images.map(({ image }) => image),
     goal: "state",

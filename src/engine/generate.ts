@@ -16,7 +16,7 @@ export async function generate(
   signal: AbortSignal,
   emit: (part: EnginePart) => void,
 ): Promise<void> {
-  const { options, client, tenant, logprobs, format } = request;
+  const { options, client, logprobs, format } = request;
   const layout = await layOutPrompt(model, request);
   signal.throwIfAborted();
   emit({ type: "prompt", end: layout.end });
@@ -31,7 +31,6 @@ export async function generate(
     const { maxTokens } = options;
     await model.scheduler.run({
       client,
-      tenant,
       layout,
       images: request.images.map(({ image }) => image),
       goal: {

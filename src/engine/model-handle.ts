@@ -107,7 +107,6 @@ export class ModelHandle implements Model {
       format: how.format,
       logprobs: request.logprobs,
       client: request.client ?? "",
-      tenant: request.client ?? "",
     };
     for await (const part of engine.generate(engineRequest, signal))
       yield* parts.of(part, { loadMs, decodeMs });
@@ -143,7 +142,7 @@ export class ModelHandle implements Model {
       asked.push({ image: toPromptImage(decoded), ...optional({ text }) });
     }
     const { vectors, usage, facts } = await engine.embed(
-      { inputs: asked, truncate, dimensions, client, tenant: client },
+      { inputs: asked, truncate, dimensions, client },
       signal,
     );
     const receipts = facts.map((fact, index) => completeReceipt(images[index] as DecodedPicture, fact));

@@ -43,7 +43,7 @@ export class PictureRows {
   async rows(
     unit: ImageUnit,
     image: RgbImage,
-    { tenant, signal }: { tenant: string; signal: AbortSignal },
+    { client: tenant, signal }: { client: string; signal: AbortSignal },
   ): Promise<Encoded> {
     const native = this.#encoder.countTokens(image.width, image.height);
     const name = (rows: number): string => `${tenant}\n${unit.key}\n${rows}`;

@@ -80,12 +80,12 @@ export class PromptReader {
   /** Takes over what the caches know of the beginning of the prompt, but never its last unit, whose logits are needed. */
   async #beginWithKnown(answer: Answer): Promise<void> {
     const { kv, snapshots, counters, pictures } = this.#parts;
-    const { layout, tenant, usage } = answer;
+    const { layout, client, usage } = answer;
     const sequence = sequenceOf(answer);
     answer.prefixKnown = true;
     const started = performance.now();
     const wanted = layout.units.slice(0, -this.#tail(layout.units));
-    const known = kv.findPrefix(tenant, wanted);
+    const known = kv.findPrefix(client, wanted);
     const restored = await snapshots.restore(kv, sequence, layout, known?.positions ?? 0);
     if (!restored && known !== undefined) kv.adopt(sequence, known);
     answer.timings.restoreMs = performance.now() - started;

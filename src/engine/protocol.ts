@@ -69,7 +69,6 @@ export interface GenerateRequest extends PromptRequest {
   format: StreamRequest["format"] | undefined;
   logprobs: number | undefined;
   client: string;
-  tenant: string;
 }
 
 export interface EmbedRequest {
@@ -77,7 +76,6 @@ export interface EmbedRequest {
   truncate: boolean;
   dimensions: number | undefined;
   client: string;
-  tenant: string;
 }
 
 export interface EmbedResult {

@@ -132,12 +132,12 @@ export class Scheduler {
       if (!this.kv.hasRoom) {
         const next = this.#live.length === 0 ? this.#queue.next() : undefined;
         if (next === undefined) return;
-        await this.kv.reset(next.tenant, next.layout.units);
+        await this.kv.reset(next.client, next.layout.units);
       }
       const answer = this.#queue.shift();
       if (answer === undefined) return;
       answer.timings.queueMs = performance.now() - answer.submittedAt;
-      answer.sequence = this.kv.open(answer.tenant);
+      answer.sequence = this.kv.open(answer.client);
       this.#live.push(answer);
     }
   }
@@ -260,7 +260,7 @@ export class Scheduler {
 
 /** Whether one is about to read a beginning that another wants as well, and is not there yet. */
 function isAhead(leader: Answer, follower: Answer): boolean {
-  if (leader.tenant !== follower.tenant || leader.sequence === undefined || follower.prefixKnown)
+  if (leader.client !== follower.client || leader.sequence === undefined || follower.prefixKnown)
     return false;
   const shared = sharedUnits(leader.layout.units, follower.layout.units.slice(0, -1));
   // A few common words at the beginning are read sooner than waited for.

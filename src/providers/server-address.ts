@@ -48,11 +48,18 @@ export function parseServerAddress(text: string, source = "The address of the se
 /** The server that `MULL_HOST`, else `OLLAMA_HOST`, names; else the default one on this machine. */
 export function configuredServer(env: NodeJS.ProcessEnv): ConfiguredServer {
   for (const from of ["MULL_HOST", "OLLAMA_HOST"] as const) {
-    // Service files of Ollama quote their values, and Ollama takes the quotes off.
-    const text = (env[from] ?? "").trim().replace(/^(["'])(.*)\1$/, "$2");
+    const text = unquoted(env[from] ?? "");
     if (text !== "") return { address: parseServerAddress(text, from), from };
   }
   return { address: parseServerAddress(""), from: undefined };
+}
+
+/** The value of a variable: service files of Ollama quote theirs, and Ollama takes the quotes off. */
+export function unquoted(text: string): string {
+  return text
+    .trim()
+    .replace(/^(["'])(.*)\1$/, "$2")
+    .trim();
 }
 
 /** Whether only programs of this machine can be at that address. */

@@ -1,8 +1,7 @@
 import { isIP } from "node:net";
+import { DEFAULT_PORT } from "../providers/server-address.ts";
 import { MullError } from "../spec/errors.ts";
 
-/** The port of mull's server, and of Ollama's. */
-const DEFAULT_PORT = 11_434;
 const SCHEME_PORTS: Readonly<Record<string, number>> = { http: 80, https: 443 };
 
 /**

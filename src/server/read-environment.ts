@@ -1,3 +1,4 @@
+import { unquoted } from "../providers/server-address.ts";
 import { MullError } from "../spec/errors.ts";
 import { parseListenAddress } from "./listen-address.ts";
 import { parseKeepAlive } from "./ollama/keep-alive.ts";
@@ -32,14 +33,6 @@ export function readEnvironment(env: NodeJS.ProcessEnv): Partial<ServerOptions> 
     Object.assign(options, read(text, name));
   }
   return options;
-}
-
-/** Service files of Ollama quote their values, and Ollama takes the quotes off. */
-function unquoted(text: string): string {
-  return text
-    .trim()
-    .replace(/^(["'])(.*)\1$/, "$2")
-    .trim();
 }
 
 /** "5m", or seconds, as Ollama has it; a negative one is for ever. In ms. */

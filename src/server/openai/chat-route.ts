@@ -19,6 +19,7 @@ import { chatCompletion, chatCompletionSchema, type ChatCompletion } from "./cha
 import { chatRequest, type ChatRequest } from "./chat-request.ts";
 import { toStreamRequest } from "./chat-to-stream-request.ts";
 import { choiceRequests, streamChoices, type ChoicePart } from "./choices.ts";
+import { chunkEvents } from "./chunk-events.ts";
 import { completionHead } from "./completion-head.ts";
 import { errorResponses } from "./openai-error.ts";
 import { OPENAI_DEFAULTS } from "./sampling.ts";
@@ -62,11 +63,7 @@ async function* streamChat(
   using use = await ModelUse.begin(c, context, body.model);
   const head = completionHead("chatcmpl-", body.model, use.entry);
   const chunks = new ChatChunks(head, body.stream_options?.include_usage === true);
-  for await (const { index, part } of answer(c, context, body, use)) {
-    for (const data of chunks.push(index, part)) yield { data };
-  }
-  for (const data of chunks.end()) yield { data };
-  yield { data: "[DONE]" };
+  yield* chunkEvents(answer(c, context, body, use), chunks);
 }
 
 async function* answer(

@@ -13,6 +13,7 @@ import { completeRequest } from "../wire/complete-request.ts";
 import { ModelUse } from "../wire/model-use.ts";
 import { collectAnswers } from "./answer.ts";
 import { choiceRequests, streamChoices, type ChoicePart } from "./choices.ts";
+import { chunkEvents } from "./chunk-events.ts";
 import { completionHead } from "./completion-head.ts";
 import {
   COMPLETION_DEFAULTS,
@@ -69,11 +70,7 @@ async function* streamCompletion(
   using use = await ModelUse.begin(c, context, body.model);
   const head = completionHead("cmpl-", body.model, use.entry);
   const chunks = new CompletionChunks(head, shapeOf(body), body.stream_options?.include_usage === true);
-  for await (const { index, part } of answer(c, context, body, use)) {
-    for (const data of chunks.push(index, part)) yield { data };
-  }
-  for (const data of chunks.end()) yield { data };
-  yield { data: "[DONE]" };
+  yield* chunkEvents(answer(c, context, body, use), chunks);
 }
 
 async function* answer(
