@@ -13,7 +13,8 @@ const TIERS: readonly (readonly string[])[] = [
   ["providers"],
   ["native"],
   ["encoders"],
-  ["engine", "store", "search"],
+  ["store"],
+  ["engine", "search"],
   ["server", "ai-sdk"],
   ["cli"],
 ];

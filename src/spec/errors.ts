@@ -31,6 +31,12 @@ export const ERROR_TABLE = {
   engine_crashed: { exitCode: 70, httpStatus: 500, retryable: true },
   /** The model, its context or an encoder did not get the memory it needs. */
   out_of_memory: { exitCode: 6, httpStatus: 503, retryable: true },
+  /** The disk is full, or would be. */
+  insufficient_storage: { exitCode: 1, httpStatus: 507, retryable: false },
+  /** The store of models cannot be read or written: rights, a read-only disk, a lock. */
+  store_unavailable: { exitCode: 1, httpStatus: 500, retryable: false },
+  /** Bytes are not those that their digest names. */
+  digest_mismatch: { exitCode: 1, httpStatus: 502, retryable: true },
   /** The server wants an API key, or does not know this one. */
   unauthorized: { exitCode: 5, httpStatus: 401, retryable: false },
   /** A Host or Origin that this server does not answer, or something it is not allowed to do. */

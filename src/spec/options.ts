@@ -32,6 +32,13 @@ export interface LoadOptions {
   model?: string;
   /** Path to the GGUF with encoder and projector (mmproj). Not needed for a named model or a text-only one. */
   projector?: string;
+  /**
+   * All files of a split model, in order, where their names do not say that they belong together; `model` is then
+   * the first of them. Default: the files beside `model` that its name tells of.
+   */
+  splitFiles?: readonly string[];
+  /** Paths of LoRA adapters (GGUF, `general.type` = "adapter"), applied at full scale. Default: none. */
+  adapters?: readonly string[];
   /** Context length in tokens. Default: the model's own, at most 4096. */
   contextLength?: number;
   /**
@@ -48,7 +55,10 @@ export interface LoadOptions {
    * `auto` is the fastest that keeps a cosine of at least 0.998 to f32 in every output row.
    */
   encoderPrecision?: EncoderPrecision;
-  /** A built-in template by name (`vicuna_v1`…) or Jinja source. Default: the GGUF's, else `vicuna_v1`. */
+  /**
+   * A built-in template by name (`vicuna_v1`…), Jinja source, or a Go template as Ollama's Modelfiles have them.
+   * Default: the GGUF's, else `vicuna_v1`.
+   */
   template?: string;
   /** `cpu` ignores GPUs; `auto` uses one if its package is installed. Default: MULL_DEVICE, else `auto`. */
   device?: "cpu" | "auto";
