@@ -1,0 +1,29 @@
+import type { Message } from "../spec/message.ts";
+import type { GenerationOptions, LoadOptions } from "../spec/options.ts";
+
+/** Where a model lies. */
+export type ModelPlace =
+  | "bundled"
+  | "store"
+  | "file"
+  | "saved"
+  | "ollama"
+  | "hugging-face"
+  | "llama.cpp"
+  | "lm-studio";
+
+/** A model that can be loaded: its files, and what whoever published or made it set for it. */
+export interface ModelSetup {
+  /** As short as it can be said: "pico", "llava:13b", or a path. */
+  name: string;
+  place: ModelPlace;
+  /** Absolute paths; template, adapters and context length where they are set. */
+  load: LoadOptions;
+  system?: string;
+  generation?: GenerationOptions;
+  /** What was said before every conversation. */
+  messages?: readonly Message[];
+  licenses?: readonly string[];
+  /** What of its settings was not understood, and is not used: for people. */
+  warnings?: readonly string[];
+}
