@@ -1,6 +1,7 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import { resolveModel } from "../../engine/resolve-model.ts";
-import { readModelFacts, readModelHeaders } from "../pool/model-facts.ts";
+import { readModelHeaders } from "../../store/facts/model-facts.ts";
+import { factsOf } from "../pool/facts-of.ts";
 import { readBody } from "../read-body.ts";
 import { addRoute, jsonBody, jsonResponse, type RouteModule } from "../route-module.ts";
 import { findModel, requireName } from "./find-model.ts";
@@ -59,7 +60,7 @@ export const showRoute: RouteModule = (app, context) => {
     const body = await readBody(c, ShowRequest);
     const name = requireName(body.model, body.name);
     const entry = await findModel(context.models, name, (missing) => `model '${missing}' not found`);
-    const facts = await readModelFacts(entry.load);
+    const facts = await factsOf(entry.load);
     const { text, projector } = await readModelHeaders(
       resolveModel(entry.load.model ?? "pico", entry.load.projector),
     );

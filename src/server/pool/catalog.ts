@@ -5,7 +5,7 @@ import type { LoadOptions } from "../../spec/options.ts";
 import { listSavedModels, readSavedModel } from "../../store/saved-model.ts";
 import type { Logger } from "../logger.ts";
 import type { CatalogEntry } from "../model-pool.ts";
-import { readModelFacts } from "./model-facts.ts";
+import { factsOf } from "./facts-of.ts";
 import { canonicalName } from "./model-name.ts";
 
 /** The models that a server could load. */
@@ -69,7 +69,7 @@ export function createCatalog({ models, env, log }: CatalogOptions): Catalog {
       const saved = "saved" in source ? await readSavedModel(source.saved, env) : undefined;
       load ??= saved?.load;
       if (load === undefined) throw notFound(name, []);
-      const { bytes, modifiedAt, digest } = await readModelFacts(load);
+      const { bytes, modifiedAt, digest } = await factsOf(load);
       reported.delete(name);
       return {
         name,

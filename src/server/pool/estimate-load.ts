@@ -1,5 +1,5 @@
 import type { CatalogEntry } from "../model-pool.ts";
-import { readModelFacts } from "./model-facts.ts";
+import { factsOf } from "./facts-of.ts";
 
 /** What loading a model comes to. */
 export interface LoadEstimate {
@@ -18,7 +18,7 @@ export async function estimateLoad(
   entry: CatalogEntry,
   contextLength: number | undefined,
 ): Promise<LoadEstimate> {
-  const facts = await readModelFacts(entry.load);
+  const facts = await factsOf(entry.load);
   const wanted = contextLength ?? entry.load.contextLength ?? DEFAULT_CONTEXT;
   const context = Math.max(LEAST_CONTEXT, Math.min(wanted, facts.contextLength));
   return { contextLength: context, bytes: facts.bytes + context * facts.cacheBytesPerToken };

@@ -1,12 +1,10 @@
 import { createHash, type Hash } from "node:crypto";
 import { open, stat } from "node:fs/promises";
-import { type ModelFiles, resolveModel } from "../../engine/resolve-model.ts";
 import type { Gguf } from "../../gguf/gguf.ts";
 import { readGguf } from "../../gguf/read.ts";
 import { validateProjector } from "../../gguf/validate-projector.ts";
 import { validateTextModel } from "../../gguf/validate-text-model.ts";
 import { MullError } from "../../spec/errors.ts";
-import type { LoadOptions } from "../../spec/options.ts";
 import { describeGguf, type GgufDescription } from "./describe-gguf.ts";
 
 /** What the headers of a model's files say: no weight is read, no process started. */
@@ -19,6 +17,15 @@ export interface ModelFacts extends GgufDescription {
   digest: string;
   /** Absolute paths: all parts of the text model, then all of the projector. */
   paths: readonly string[];
+}
+
+/** Where a model's files are, and a template in place of the file's own. */
+export interface ModelPaths {
+  /** Of a split model the first part, or all parts in order. */
+  model: string | readonly string[];
+  projector?: string | undefined;
+  /** A built-in template's name, or Jinja source. */
+  template?: string | undefined;
 }
 
 export interface ModelHeaders {
@@ -43,14 +50,13 @@ const reading = new Map<string, Promise<ModelFacts>>();
  *
  * @throws MullError `model_not_found`, `invalid_model`
  */
-export async function readModelFacts(load: LoadOptions): Promise<ModelFacts> {
-  const files = resolveModel(load.model ?? "pico", load.projector);
-  const key = JSON.stringify([files.model, files.projector, load.template]);
+export async function readModelFacts(files: ModelPaths): Promise<ModelFacts> {
+  const key = JSON.stringify([files.model, files.projector, files.template]);
   const before = known.get(key);
   if (before !== undefined && before.identity === (await identify(before.facts.paths))) return before.facts;
   let facts = reading.get(key);
   if (facts === undefined) {
-    facts = readAndKeep(key, files, load.template).finally(() => reading.delete(key));
+    facts = readAndKeep(key, files).finally(() => reading.delete(key));
     reading.set(key, facts);
   }
   return facts;
@@ -62,7 +68,7 @@ export async function readModelFacts(load: LoadOptions): Promise<ModelFacts> {
  * @throws MullError `model_not_found`, `invalid_model`
  */
 export async function readModelHeaders(
-  files: Pick<ModelFiles, "model" | "projector">,
+  files: Pick<ModelPaths, "model" | "projector">,
 ): Promise<ModelHeaders> {
   const text = await readGguf(files.model);
   validateTextModel(text);
@@ -71,17 +77,13 @@ export async function readModelHeaders(
   return { text, projector };
 }
 
-async function readAndKeep(
-  key: string,
-  files: ModelFiles,
-  template: string | undefined,
-): Promise<ModelFacts> {
+async function readAndKeep(key: string, files: ModelPaths): Promise<ModelFacts> {
   const { text, projector } = await readModelHeaders(files);
   const headers = projector === undefined ? [text] : [text, projector];
   const paths = headers.flatMap((header) => header.paths);
   const identity = await identify(paths);
   const facts: ModelFacts = {
-    ...describeGguf(text, projector !== undefined, template),
+    ...describeGguf(text, projector !== undefined, files.template),
     ...(await summarise(headers)),
     paths,
   };

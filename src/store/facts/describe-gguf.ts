@@ -2,7 +2,7 @@ import { BUILTIN_TEMPLATES } from "../../chat/builtin-templates.ts";
 import type { Gguf } from "../../gguf/gguf.ts";
 import type { Capability } from "../../spec/model.ts";
 import { fileTypeName } from "./file-types.ts";
-import { templateFeatures } from "./template-features.ts";
+import { templateFeatures } from "../../chat/template-features.ts";
 
 /** What the header of a text model says of the model. */
 export interface GgufDescription {
