@@ -125,7 +125,7 @@ export async function loadLocalModel(
   const snapshots = new PrefixSnapshots(text, pictures, cache, identity);
   const scheduler = new Scheduler({ text, pictures, snapshots, exact });
 
-  const template = chooseTemplate(options.template, textFile, encoder !== undefined);
+  const template = chooseTemplate(options, textFile, encoder !== undefined);
   const features = templateFeatures(template.source);
   const tokens = textFile.strings("tokenizer.ggml.tokens") ?? [];
   const tokenOf = (key: string): string => tokens[textFile.number(key) ?? -1] ?? "";
@@ -234,22 +234,25 @@ function requireSameWidth(textFile: Gguf, projectorFile: Gguf): void {
 }
 
 function chooseTemplate(
-  option: string | undefined,
+  { template, fallbackTemplate }: EngineLoadOptions,
   textFile: Gguf,
   seesPictures: boolean,
 ): ModelInfo["template"] {
-  if (option !== undefined) {
-    const builtin = BUILTIN_TEMPLATES[option];
-    if (builtin !== undefined) return { source: builtin, origin: option };
-    if (option.includes("{")) return { source: option, origin: "option" };
-    throw new MullError("invalid_argument", `There is no built-in chat template "${option}".`, {
-      hint: `Built in: ${Object.keys(BUILTIN_TEMPLATES).join(", ")}; or give Jinja source.`,
-    });
-  }
+  if (template !== undefined) return namedTemplate(template, "option");
   const own = textFile.string("tokenizer.chat_template");
   if (own !== undefined) return { source: own, origin: "gguf" };
+  if (fallbackTemplate !== undefined) return namedTemplate(fallbackTemplate, "manifest");
   const name = seesPictures ? "vicuna_v1" : "plain";
   return { source: BUILTIN_TEMPLATES[name] as string, origin: name };
+}
+
+function namedTemplate(text: string, origin: string): ModelInfo["template"] {
+  const builtin = BUILTIN_TEMPLATES[text];
+  if (builtin !== undefined) return { source: builtin, origin: text };
+  if (text.includes("{")) return { source: text, origin };
+  throw new MullError("invalid_argument", `There is no built-in chat template "${text}".`, {
+    hint: `Built in: ${Object.keys(BUILTIN_TEMPLATES).join(", ")}; or give Jinja source.`,
+  });
 }
 
 /** Name of the tensor type that takes most of the file. */

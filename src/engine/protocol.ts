@@ -46,6 +46,7 @@ export interface EngineLoadOptions {
   threads: number | undefined;
   encoderPrecision: EncoderPrecision;
   template: string | undefined;
+  fallbackTemplate: string | undefined;
   device: "cpu" | "auto";
 }
 

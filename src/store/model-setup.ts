@@ -1,5 +1,5 @@
-import type { Message } from "../spec/message.ts";
-import type { GenerationOptions, LoadOptions } from "../spec/options.ts";
+import type { ModelDefaults } from "../spec/model.ts";
+import type { LoadOptions } from "../spec/options.ts";
 
 /** Where a model lies. */
 export type ModelPlace =
@@ -13,16 +13,12 @@ export type ModelPlace =
   | "lm-studio";
 
 /** A model that can be loaded: its files, and what whoever published or made it set for it. */
-export interface ModelSetup {
+export interface ModelSetup extends ModelDefaults {
   /** As short as it can be said: "pico", "llava:13b", or a path. */
   name: string;
   place: ModelPlace;
   /** Absolute paths; template, adapters and context length where they are set. */
   load: LoadOptions;
-  system?: string;
-  generation?: GenerationOptions;
-  /** What was said before every conversation. */
-  messages?: readonly Message[];
   licenses?: readonly string[];
   /** What of its settings was not understood, and is not used: for people. */
   warnings?: readonly string[];

@@ -1,16 +1,15 @@
 import { existsSync } from "node:fs";
-import { homedir } from "node:os";
-import { join, resolve } from "node:path";
 import { MullError } from "../spec/errors.ts";
 import { nearNames } from "../spec/near-names.ts";
-import { BUNDLED_MODELS, bundledModel } from "./bundled-models.ts";
+import { BUNDLED_MODELS } from "./bundled-models.ts";
+import { fileSetup, locateModel } from "./locate-model.ts";
 import type { Descriptor } from "./manifest.ts";
 import { formatModelName } from "./model-name.ts";
 import type { ModelSetup } from "./model-setup.ts";
-import type { ModelStore } from "./model-store.ts";
+import type { ModelStore, StoredModel } from "./model-store.ts";
 import { openStoredModel } from "./open-stored-model.ts";
 import { openStore } from "./open-store.ts";
-import { type ModelReference, parseReference } from "./reference.ts";
+import { type ModelReference, nameOf, parseReference } from "./reference.ts";
 import { listSavedModels, readSavedModel } from "./saved-model.ts";
 import { defaultStoreRoot } from "./store-paths.ts";
 
@@ -31,16 +30,14 @@ export interface ResolveOptions {
  *   `invalid_argument` for what is no reference
  */
 export async function resolveModel(text: string, options: ResolveOptions): Promise<ModelSetup> {
+  const located = locateModel({ model: text });
+  if (located !== undefined) return located;
   const reference = parseReference(text);
-  if (reference.kind === "path") return fileSetup(reference.path);
-  const bundled = reference.kind === "registry" ? bundledModel(reference.name) : undefined;
-  if (bundled !== undefined) return { name: text.replace(/:latest$/i, "").toLowerCase(), place: "bundled", load: bundled };
-
   const saved = await readSavedModel(text, options.env);
   if (saved !== undefined) return { name: text, place: "saved", ...saved };
   const store = options.store ?? openStore({ root: defaultStoreRoot(options.env) });
   const stored =
-    reference.kind === "digest" ? await store.findByDigest(reference.digest) : await store.find(reference.name);
+    reference.kind === "digest" ? await store.findByDigest(reference.digest) : await findByName(store, reference);
   if (stored !== undefined) return openStoredModel(store, stored, options);
   const { findElsewhere } = await import("./elsewhere/find-elsewhere.ts");
   const found = await findElsewhere(text, options.env);
@@ -50,9 +47,9 @@ export async function resolveModel(text: string, options: ResolveOptions): Promi
   throw await unknownModel(text, reference, store, options.env);
 }
 
-function fileSetup(path: string): ModelSetup {
-  const absolute = resolve(path.startsWith("~/") ? join(homedir(), path.slice(2)) : path);
-  return { name: path, place: "file", load: { model: absolute } };
+function findByName(store: ModelStore, reference: ModelReference): Promise<StoredModel | undefined> {
+  const name = nameOf(reference);
+  return name === undefined ? Promise.resolve(undefined) : store.find(name);
 }
 
 async function unknownModel(
