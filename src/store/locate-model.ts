@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { MullError } from "../spec/errors.ts";
 import type { LoadOptions } from "../spec/options.ts";
 import { bundledModel } from "./bundled-models.ts";
-import { absolutePath } from "./load-files.ts";
+import { absolutePath, type LoadFiles, loadFiles } from "./load-files.ts";
 import type { ModelSetup } from "./model-setup.ts";
 import { type ModelReference, parseReference } from "./reference.ts";
 
@@ -19,6 +19,25 @@ export function locateModel(options: Pick<LoadOptions, "model" | "splitFiles">):
   const load = reference.kind === "registry" ? bundledModel(reference.name) : undefined;
   if (load === undefined) return undefined;
   return { name: (text ?? "pico").replace(/:latest$/i, "").toLowerCase(), place: "bundled", load };
+}
+
+/**
+ * The files that these options name, for whoever looks at them without loading them.
+ *
+ * @throws MullError `model_not_found` for a name that only a store could know
+ */
+export function filesOfModel(options: LoadOptions): LoadFiles {
+  const located = locateModel(options);
+  if (located === undefined) {
+    throw new MullError("model_not_found", `There is no model called "${options.model}".`);
+  }
+  const { projector, splitFiles, adapters } = options;
+  return loadFiles({
+    ...located.load,
+    ...(projector === undefined ? {} : { projector }),
+    ...(splitFiles === undefined ? {} : { splitFiles }),
+    ...(adapters === undefined ? {} : { adapters }),
+  });
 }
 
 export function fileSetup(path: string): ModelSetup {

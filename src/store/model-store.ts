@@ -105,6 +105,10 @@ export interface ModelStore {
   publish(path: string, blob: { digest: Digest; size: number }): Promise<void>;
   /** Opens a temporary file in `partial/` that nobody else uses; it is removed at the next `prune` if its owner dies. */
   temporaryFile(): Promise<string>;
+  /** The same for a folder, for programs that write several files. */
+  temporaryFolder(): Promise<string>;
+  /** Removes a temporary file or folder with all that is in it. Never fails: what stays is removed by a prune. */
+  removeTemporary(path: string): Promise<void>;
   /**
    * Runs `work` while no other process works on the same thing (a blob's download); waits for one that does. A lock of
    * a process that died is taken over. `onWait` is called about once a second while waiting.

@@ -1,6 +1,6 @@
-import { resolveModel } from "../../engine/resolve-model.ts";
 import type { LoadOptions } from "../../spec/options.ts";
 import { type ModelFacts, readModelFacts } from "../../store/facts/model-facts.ts";
+import { filesOfModel } from "../../store/locate-model.ts";
 
 /**
  * What is known of the model that these options would load, without loading it.
@@ -8,6 +8,7 @@ import { type ModelFacts, readModelFacts } from "../../store/facts/model-facts.t
  * @throws MullError `model_not_found`, `invalid_model`
  */
 export function factsOf(load: LoadOptions): Promise<ModelFacts> {
-  const { model, projector } = resolveModel(load.model ?? "pico", load.projector);
-  return readModelFacts({ model, projector, template: load.template });
+  const { model, splitFiles, projector } = filesOfModel(load);
+  const { template, fallbackTemplate } = load;
+  return readModelFacts({ model: splitFiles ?? model, projector, template, fallbackTemplate });
 }

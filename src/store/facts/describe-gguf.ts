@@ -4,6 +4,12 @@ import type { Capability } from "../../spec/model.ts";
 import { fileTypeName } from "./file-types.ts";
 import { templateFeatures } from "../../chat/template-features.ts";
 
+/** Names of built-in templates, or sources: one in place of the file's own, one for a file without any. */
+export interface Templates {
+  template?: string | undefined;
+  fallbackTemplate?: string | undefined;
+}
+
 /** What the header of a text model says of the model. */
 export interface GgufDescription {
   /** `general.architecture`, such as "llama". */
@@ -20,7 +26,7 @@ export interface GgufDescription {
   capabilities: readonly Capability[];
   /** What one token takes in the KV cache, in bytes. */
   cacheBytesPerToken: number;
-  /** Jinja source. */
+  /** Jinja, or Go, source. */
   template: string;
   license: string | undefined;
 }
@@ -28,13 +34,15 @@ export interface GgufDescription {
 /**
  * @param text header of a valid text model
  * @param sees whether a projector goes with it
- * @param template a built-in template's name or Jinja source, in place of the file's own
  */
-export function describeGguf(text: Gguf, sees: boolean, template: string | undefined): GgufDescription {
+export function describeGguf(text: Gguf, sees: boolean, templates: Templates): GgufDescription {
   const architecture = text.requireString("general.architecture");
+  const given = (template: string | undefined): string | undefined =>
+    template === undefined ? undefined : (BUILTIN_TEMPLATES[template] ?? template);
   const source =
-    (template === undefined ? undefined : (BUILTIN_TEMPLATES[template] ?? template)) ??
+    given(templates.template) ??
     text.string("tokenizer.chat_template") ??
+    given(templates.fallbackTemplate) ??
     BUILTIN_TEMPLATES[sees ? "vicuna_v1" : "plain"] ??
     "";
   return {

@@ -5,7 +5,7 @@ import { readGguf } from "../../gguf/read.ts";
 import { validateProjector } from "../../gguf/validate-projector.ts";
 import { validateTextModel } from "../../gguf/validate-text-model.ts";
 import { MullError } from "../../spec/errors.ts";
-import { describeGguf, type GgufDescription } from "./describe-gguf.ts";
+import { describeGguf, type GgufDescription, type Templates } from "./describe-gguf.ts";
 
 /** What the headers of a model's files say: no weight is read, no process started. */
 export interface ModelFacts extends GgufDescription {
@@ -19,13 +19,11 @@ export interface ModelFacts extends GgufDescription {
   paths: readonly string[];
 }
 
-/** Where a model's files are, and a template in place of the file's own. */
-export interface ModelPaths {
+/** Where a model's files are, and templates in place of the file's own, or for want of one. */
+export interface ModelPaths extends Templates {
   /** Of a split model the first part, or all parts in order. */
   model: string | readonly string[];
   projector?: string | undefined;
-  /** A built-in template's name, or Jinja source. */
-  template?: string | undefined;
 }
 
 export interface ModelHeaders {
@@ -39,8 +37,8 @@ interface KnownModel {
   facts: ModelFacts;
 }
 
-/** More models than any list shows. Headers themselves, with their vocabularies, are not kept. */
-const MOST_KNOWN = 256;
+/** More models than most lists show. Headers themselves, with their vocabularies, are not kept. */
+const MOST_KNOWN = 4096;
 const known = new Map<string, KnownModel>();
 const reading = new Map<string, Promise<ModelFacts>>();
 
@@ -51,7 +49,7 @@ const reading = new Map<string, Promise<ModelFacts>>();
  * @throws MullError `model_not_found`, `invalid_model`
  */
 export async function readModelFacts(files: ModelPaths): Promise<ModelFacts> {
-  const key = JSON.stringify([files.model, files.projector, files.template]);
+  const key = JSON.stringify([files.model, files.projector, files.template, files.fallbackTemplate]);
   const before = known.get(key);
   if (before !== undefined && before.identity === (await identify(before.facts.paths))) return before.facts;
   let facts = reading.get(key);
@@ -83,7 +81,7 @@ async function readAndKeep(key: string, files: ModelPaths): Promise<ModelFacts> 
   const paths = headers.flatMap((header) => header.paths);
   const identity = await identify(paths);
   const facts: ModelFacts = {
-    ...describeGguf(text, projector !== undefined, files.template),
+    ...describeGguf(text, projector !== undefined, files),
     ...(await summarise(headers)),
     paths,
   };
