@@ -6,7 +6,7 @@ import { writeRandomTextModel } from "../../bench/random-model.ts";
 import { testPicture } from "../../bench/test-picture.ts";
 import { temporaryFolder, tinyPair } from "../../test/support/tiny-models.ts";
 import { dequantize } from "../gguf/dequantize.ts";
-import { type MetadataValue, float32s, string } from "../gguf/metadata.ts";
+import { float32s, string } from "../gguf/metadata.ts";
 import { quantize } from "../gguf/quantize.ts";
 import { readGguf } from "../gguf/read.ts";
 import { writeGguf } from "../gguf/write.ts";
@@ -68,7 +68,7 @@ describe("files of a store", () => {
     );
     expect(parts).toHaveLength(digits.length);
     await Promise.all(parts.map((path, index) => rename(path, blob(digits[index] as string))));
-    return [...digits].map(blob);
+    return Array.from(digits, blob);
   }
 
   it("may be parts of a model, given in order", async () => {
@@ -214,11 +214,7 @@ describe("a LoRA adapter", () => {
     ["without a kind", { metadata: { "adapter.type": undefined } }, /"adapter.type" is missing/],
     ["whose alpha is a word", { metadata: { "adapter.lora.alpha": string("6") } }, /alpha/],
     ["whose alpha is no number", { alpha: NaN }, /alpha/],
-    [
-      "that waits for words",
-      { metadata: { "adapter.alora.invocation_tokens": float32s([1]) as MetadataValue } },
-      /aLoRA/,
-    ],
+    ["that waits for words", { metadata: { "adapter.alora.invocation_tokens": float32s([1]) } }, /aLoRA/],
     ["that changes nothing", { tensors: [] }, /no tensors/],
   ];
   it.each(refusals)("%s is refused before native code sees it", async (name, shape, message) => {
