@@ -9,7 +9,10 @@ export function withDefaults(request: StreamRequest, defaults: ModelDefaults): S
 }
 
 /** The request's own system message takes the place of the model's. */
-export function withDefaultMessages(messages: readonly Message[], defaults: ModelDefaults): readonly Message[] {
+export function withDefaultMessages(
+  messages: readonly Message[],
+  defaults: ModelDefaults,
+): readonly Message[] {
   const own = messages.findIndex(({ role }) => role !== "system");
   const first = own === -1 ? messages.length : own;
   const system: readonly Message[] =

@@ -16,7 +16,8 @@ export async function* progressStream(
   let ended = false;
   const tell: OnTransferProgress = (progress) => {
     const last = waiting.at(-1);
-    if (last !== undefined && last.status === progress.status && last.digest === progress.digest) waiting.pop();
+    if (last !== undefined && last.status === progress.status && last.digest === progress.digest)
+      waiting.pop();
     waiting.push(progress);
     wake();
   };

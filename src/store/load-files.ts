@@ -25,9 +25,13 @@ export function loadFiles(options: Pick<LoadOptions, keyof LoadFiles>): LoadFile
   const model = options.model === undefined ? first : absolutePath(options.model);
   if (model === undefined) throw new MullError("invalid_argument", "No file of a model is given.");
   if (splitFiles !== undefined && model !== first) {
-    throw new MullError("invalid_argument", `model is ${options.model}, but splitFiles begins with ${first}.`, {
-      hint: "Give all files of the model in order; model is the first of them, or left out.",
-    });
+    throw new MullError(
+      "invalid_argument",
+      `model is ${options.model}, but splitFiles begins with ${first}.`,
+      {
+        hint: "Give all files of the model in order; model is the first of them, or left out.",
+      },
+    );
   }
   return { model, projector, splitFiles, adapters };
 }

@@ -2,7 +2,14 @@ import { readFile } from "node:fs/promises";
 import { MullError } from "../spec/errors.ts";
 import type { Message } from "../spec/message.ts";
 import { shortDigest } from "./digest.ts";
-import { CHOSEN_TEMPLATE, type Descriptor, kindOf, type LayerKind, layersOf, type Manifest } from "./manifest.ts";
+import {
+  CHOSEN_TEMPLATE,
+  type Descriptor,
+  kindOf,
+  type LayerKind,
+  layersOf,
+  type Manifest,
+} from "./manifest.ts";
 import { formatModelName } from "./model-name.ts";
 import type { ModelSetup } from "./model-setup.ts";
 import type { ModelStore, StoredModel } from "./model-store.ts";
@@ -31,13 +38,18 @@ export async function openStoredModel(
   for (const layer of manifest.layers) {
     const kind = kindOf(layer);
     if (kind === undefined || !UNKNOWN_BUT_NEEDED.includes(kind)) continue;
-    throw new MullError("invalid_model", `${name} has a layer of type ${layer.mediaType}, which mull does not run.`, {
-      hint: "mull runs models in GGUF files. Another tag of this model may have one.",
-    });
+    throw new MullError(
+      "invalid_model",
+      `${name} has a layer of type ${layer.mediaType}, which mull does not run.`,
+      {
+        hint: "mull runs models in GGUF files. Another tag of this model may have one.",
+      },
+    );
   }
   for (const blob of manifest.layers) await requireIntact(store, name, blob, signal, onCheck);
 
-  const files = (kind: LayerKind): string[] => layersOf(manifest, kind).map(({ digest }) => store.paths.blob(digest));
+  const files = (kind: LayerKind): string[] =>
+    layersOf(manifest, kind).map(({ digest }) => store.paths.blob(digest));
   const [model, ...moreParts] = files("model");
   if (model === undefined) {
     throw new MullError("invalid_model", `${name} has no weights: its manifest names no model layer.`);
@@ -74,9 +86,13 @@ async function requireIntact(
   if (state === "unverified") onCheck?.(blob);
   if (state === "unverified" && (await store.checkBlob(blob, signal))) return;
   const problem = state === "absent" ? "is missing" : "is damaged";
-  throw new MullError("invalid_model", `${name}: its ${kindOf(blob) ?? "file"} ${shortDigest(blob.digest)} ${problem}.`, {
-    hint: `Get it again with: mull pull ${name}`,
-  });
+  throw new MullError(
+    "invalid_model",
+    `${name}: its ${kindOf(blob) ?? "file"} ${shortDigest(blob.digest)} ${problem}.`,
+    {
+      hint: `Get it again with: mull pull ${name}`,
+    },
+  );
 }
 
 type Settings = Pick<ModelSetup, "load" | "system" | "generation" | "messages" | "licenses" | "warnings">;
@@ -96,7 +112,8 @@ async function readSettings(store: ModelStore, manifest: Manifest, name: string)
   const templates = await texts("template");
   // "prompt" is what templates were called before there were conversations.
   const template = templates.at(-1) ?? prompt.at(-1);
-  const chosen = layersOf(manifest, "template").at(-1)?.annotations?.[CHOSEN_TEMPLATE.key] === CHOSEN_TEMPLATE.value;
+  const chosen =
+    layersOf(manifest, "template").at(-1)?.annotations?.[CHOSEN_TEMPLATE.key] === CHOSEN_TEMPLATE.value;
   const said = messages.flatMap((text) => readMessages(text, `${name}: its messages`));
   const last = system.at(-1);
   return {
@@ -113,7 +130,8 @@ async function readSettings(store: ModelStore, manifest: Manifest, name: string)
 }
 
 async function readText(store: ModelStore, { digest, size }: Descriptor, what: string): Promise<string> {
-  if (size > MOST_TEXT_BYTES) throw new MullError("invalid_model", `${what} has ${size} bytes: it is no text.`);
+  if (size > MOST_TEXT_BYTES)
+    throw new MullError("invalid_model", `${what} has ${size} bytes: it is no text.`);
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(await readFile(store.paths.blob(digest)));
   } catch (cause) {

@@ -21,7 +21,11 @@ export interface PullOptions {
  * @throws MullError `invalid_argument` for a path or a digest; `model_not_found`, `unauthorized`, `server_unreachable`,
  *   `digest_mismatch`, `insufficient_storage`, `aborted`
  */
-export async function pullReference(text: string, store: ModelStore, options: PullOptions): Promise<StoredModel> {
+export async function pullReference(
+  text: string,
+  store: ModelStore,
+  options: PullOptions,
+): Promise<StoredModel> {
   const { signal = new AbortController().signal, onProgress = () => {} } = options;
   const reference = parseReference(text);
   onProgress({ status: "pulling manifest" });
@@ -35,7 +39,7 @@ async function findRemote(
   text: string,
   { env, insecure = false, signal }: PullOptions & { signal: AbortSignal },
 ): Promise<RemoteModel> {
-  const { createHttpClient } = await import("./http/http-client.ts");
+  const { createHttpClient } = await import("./http/create-http-client.ts");
   const client = createHttpClient({ env });
   switch (reference.kind) {
     case "registry": {
@@ -51,9 +55,13 @@ async function findRemote(
       return urlModel(reference, { client, signal });
     }
     case "path":
-      throw new MullError("invalid_argument", `'${text}' is a file on this machine: there is nothing to download.`, {
-        hint: `Take it into the store with: mull import ${text}`,
-      });
+      throw new MullError(
+        "invalid_argument",
+        `'${text}' is a file on this machine: there is nothing to download.`,
+        {
+          hint: `Take it into the store with: mull import ${text}`,
+        },
+      );
     case "digest":
       throw new MullError("invalid_argument", `'${text}' does not say where the model is.`, {
         hint: "Give its name.",

@@ -13,7 +13,12 @@ import { parseReference } from "./reference.ts";
 export async function pushReference(
   text: string,
   store: ModelStore,
-  { env, insecure = false, signal = new AbortController().signal, onProgress = () => {} }: Omit<PullOptions, "beforeFetch">,
+  {
+    env,
+    insecure = false,
+    signal = new AbortController().signal,
+    onProgress = () => {},
+  }: Omit<PullOptions, "beforeFetch">,
 ): Promise<void> {
   const reference = parseReference(text);
   if (reference.kind !== "registry") {
@@ -28,7 +33,13 @@ export async function pushReference(
       hint: "mull list shows which there are. Only models of mull's own store can be pushed.",
     });
   }
-  const { createHttpClient } = await import("./http/http-client.ts");
+  const { createHttpClient } = await import("./http/create-http-client.ts");
   const { pushModel } = await import("./registry/push-model.ts");
-  await pushModel(store, stored, reference, { client: createHttpClient({ env }), env, insecure, signal, onProgress });
+  await pushModel(store, stored, reference, {
+    client: createHttpClient({ env }),
+    env,
+    insecure,
+    signal,
+    onProgress,
+  });
 }

@@ -37,7 +37,9 @@ export async function resolveModel(text: string, options: ResolveOptions): Promi
   if (saved !== undefined) return { name: text, place: "saved", ...saved };
   const store = options.store ?? openStore({ root: defaultStoreRoot(options.env) });
   const stored =
-    reference.kind === "digest" ? await store.findByDigest(reference.digest) : await findByName(store, reference);
+    reference.kind === "digest"
+      ? await store.findByDigest(reference.digest)
+      : await findByName(store, reference);
   if (stored !== undefined) return openStoredModel(store, stored, options);
   const { findElsewhere } = await import("./elsewhere/find-elsewhere.ts");
   const found = await findElsewhere(text, options.env);
@@ -72,6 +74,6 @@ async function unknownModel(
   ];
   return new MullError("model_not_found", `There is no model called "${text}".`, {
     hint: hints.join(" "),
-    details: { near },
+    details: { near, canBePulled: "name" in reference },
   });
 }

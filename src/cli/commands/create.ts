@@ -8,6 +8,8 @@ import { openStore } from "../../store/open-store.ts";
 import { requireModelName } from "../../store/require-model-name.ts";
 import { defaultStoreRoot } from "../../store/store-paths.ts";
 import type { CliContext } from "../cli-context.ts";
+import { createPaint } from "../terminal/colour.ts";
+import { safeText } from "../terminal/safe-text.ts";
 import { TransferView } from "../terminal/transfer-view.ts";
 import { pullWithView } from "./pull.ts";
 
@@ -29,7 +31,9 @@ export async function create(name: string, settings: CreateSettings, context: Cl
   const { env, stderr, signal } = context;
   const target = requireModelName(name);
   const { text, folder } = await readModelfile(settings.file, context);
-  const recipe = recipeOf(parseModelfile(text, settings.file ?? "Modelfile"), folder);
+  const { modelfile, warnings } = parseModelfile(text, settings.file ?? "Modelfile");
+  const recipe = recipeOf(modelfile, folder);
+  for (const warning of warnings) stderr.write(`${createPaint(stderr, env)("yellow", "Warning:")} ${safeText(warning)}\n`);
   const view = new TransferView(stderr, env);
   try {
     await createModel(openStore({ root: defaultStoreRoot(env) }), target, recipe, {

@@ -17,7 +17,11 @@ export interface ImportSettings {
  * `mull import`: takes a model that another program downloaded, or a GGUF file, into the store; no byte is downloaded,
  * and none copied where the file system can link.
  */
-export async function importFrom(source: string, settings: ImportSettings, context: CliContext): Promise<number> {
+export async function importFrom(
+  source: string,
+  settings: ImportSettings,
+  context: CliContext,
+): Promise<number> {
   const { env, stderr, signal } = context;
   const { importModel } = await import("../../store/elsewhere/import-model.ts");
   const view = new TransferView(stderr, env);

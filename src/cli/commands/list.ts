@@ -46,15 +46,13 @@ export async function list(settings: ListSettings, context: CliContext): Promise
   ]);
   const prefix = settings.prefix?.toLowerCase() ?? "";
   const rows = [
-    ...stored.map(
-      ({ name, digest, bytes, modifiedAt }): Row => ({
-        name: formatModelName(name),
-        id: shortDigest(digest),
-        bytes,
-        modifiedAt,
-        source: "store",
-      }),
-    ),
+    ...stored.map(({ name, digest, bytes, modifiedAt }): Row => ({
+      name: formatModelName(name),
+      id: shortDigest(digest),
+      bytes,
+      modifiedAt,
+      source: "store",
+    })),
     ...own,
     ...elsewhere,
   ].filter(({ name }) => name.toLowerCase().startsWith(prefix));
@@ -86,7 +84,13 @@ async function ownModels(env: NodeJS.ProcessEnv): Promise<Row[]> {
   const bundled = BUNDLED_MODELS.map(async (model): Promise<Row> => {
     const name = parseModelName(model);
     const files = filesOf((name === undefined ? undefined : bundledModel(name)) ?? {});
-    return { name: `${model}:latest`, id: "", bytes: await sizeOf(files), modifiedAt: await newestOf(files), source: "bundled" };
+    return {
+      name: `${model}:latest`,
+      id: "",
+      bytes: await sizeOf(files),
+      modifiedAt: await newestOf(files),
+      source: "bundled",
+    };
   });
   const saved = (await listSavedModels(env)).map(async (name): Promise<Row> => {
     const files = [savedModelFile(name, env)];

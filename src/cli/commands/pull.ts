@@ -25,7 +25,11 @@ export async function pull(name: string, settings: PullSettings, context: CliCon
 }
 
 /** For every command that fetches a model that it needs. */
-export async function pullWithView(name: string, { insecure }: PullSettings, context: CliContext): Promise<void> {
+export async function pullWithView(
+  name: string,
+  { insecure }: PullSettings,
+  context: CliContext,
+): Promise<void> {
   const { env, stderr, signal } = context;
   const view = new TransferView(stderr, env);
   const paint = createPaint(stderr, env);

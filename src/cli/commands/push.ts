@@ -9,7 +9,11 @@ import { TransferView } from "../terminal/transfer-view.ts";
  *
  * @returns the exit code
  */
-export async function push(name: string, { insecure }: { insecure: boolean }, context: CliContext): Promise<number> {
+export async function push(
+  name: string,
+  { insecure }: { insecure: boolean },
+  context: CliContext,
+): Promise<number> {
   const { env, stderr, signal } = context;
   const view = new TransferView(stderr, env);
   try {

@@ -17,7 +17,10 @@ const PARTS: Readonly<Record<string, (setup: ModelSetup, facts: ModelFacts) => s
   modelfile: (setup) => printSetup(setup),
   template: (_, facts) => facts.template,
   system: ({ system }) => system ?? "",
-  parameters: (setup) => parameterRows(setup).map(([name, value]) => `${name.padEnd(30)} ${value}`).join("\n"),
+  parameters: (setup) =>
+    parameterRows(setup)
+      .map(([name, value]) => `${name.padEnd(30)} ${value}`)
+      .join("\n"),
   license: ({ licenses = [] }, facts) => (licenses.length > 0 ? licenses.join("\n") : (facts.license ?? "")),
 };
 
@@ -112,7 +115,9 @@ function parameterRows({ generation = {}, load }: ModelSetup): Row[] {
 
 function tableOf(rows: readonly Row[]): string {
   return rows
-    .map(([label, value]) => (value === "" ? indent(safeText(label)) : `    ${safeName(label).padEnd(20)}${safeName(value)}\n`))
+    .map(([label, value]) =>
+      value === "" ? indent(safeText(label)) : `    ${safeName(label).padEnd(20)}${safeName(value)}\n`,
+    )
     .join("");
 }
 

@@ -1,5 +1,6 @@
 import { MullError } from "../../spec/errors.ts";
 import { shortDigest } from "../../store/digest.ts";
+import { blobsOf } from "../../store/manifest.ts";
 import { type ModelName, formatModelName, nameKey } from "../../store/model-name.ts";
 import type { ModelStore, VerifyEvent } from "../../store/model-store.ts";
 import { openStore } from "../../store/open-store.ts";
@@ -8,8 +9,8 @@ import type { CliContext } from "../cli-context.ts";
 import { errorText } from "../report-error.ts";
 import { createPaint } from "../terminal/colour.ts";
 import { formatBytes, plural } from "../terminal/format-quantity.ts";
-import { ProgressLine } from "../terminal/progress-line.ts";
 import { safeName } from "../terminal/safe-text.ts";
+import { TransferView } from "../terminal/transfer-view.ts";
 import { pullWithView } from "./pull.ts";
 
 /**
@@ -46,8 +47,10 @@ interface Findings {
 }
 
 async function check(store: ModelStore, { env, stdout, stderr, signal }: CliContext): Promise<Findings> {
-  const progress = new ProgressLine(stderr, env);
+  const view = new TransferView(stderr, env);
+  const total = await sizeOfBlobs(store);
   const broken = new Map<string, ModelName>();
+  const lines: string[] = [];
   let intact = 0;
   let bytes = 0;
   let faults = 0;
@@ -55,31 +58,37 @@ async function check(store: ModelStore, { env, stdout, stderr, signal }: CliCont
     for await (const event of store.verify({ signal })) {
       bytes += event.kind === "intact" || event.kind === "damaged" ? (event.bytes ?? 0) : 0;
       if (event.kind === "intact") intact += 1;
-      if (event.kind === "checking") {
-        progress.show({ stage: "verify", completed: intact, total: 0 });
-        continue;
-      }
-      if (event.kind === "intact" || event.kind === "leftover") continue;
+      view.show({ status: "verifying", total, completed: Math.min(total, bytes) });
+      if (event.kind === "checking" || event.kind === "intact" || event.kind === "leftover") continue;
       faults += 1;
       for (const name of event.models) broken.set(nameKey(name), name);
-      progress.clear();
-      stdout.write(`${faultText(event)}\n`);
+      lines.push(faultText(event));
     }
   } finally {
-    progress.clear();
+    view.end();
   }
+  stdout.write(lines.map((line) => `${line}\n`).join(""));
   return { intact, bytes, faults, broken };
+}
+
+/** In bytes; blobs that models share count once. */
+async function sizeOfBlobs(store: ModelStore): Promise<number> {
+  const blobs = new Map((await store.list()).flatMap(({ manifest }) => blobsOf(manifest)).map((blob) => [blob.digest, blob.size]));
+  return [...blobs.values()].reduce((sum, size) => sum + size, 0);
 }
 
 function faultText({ kind, digest, path, models, problem }: VerifyEvent): string {
   const what = digest === undefined ? safeName(path ?? "") : shortDigest(digest);
-  const of = models.length === 0 ? "" : ` (${models.map((name) => safeName(formatModelName(name))).join(", ")})`;
+  const of =
+    models.length === 0 ? "" : ` (${models.map((name) => safeName(formatModelName(name))).join(", ")})`;
   const why = problem === undefined ? "" : `: ${safeName(problem)}`;
   return `${kind === "unreadable-manifest" ? "unreadable" : kind}: ${what}${of}${why}`;
 }
 
 function report({ intact, bytes, faults, broken }: Findings, { stdout }: CliContext): number {
-  stdout.write(`${plural(intact, "file")} intact, ${faults} damaged or missing (${formatBytes(bytes)} read).\n`);
+  stdout.write(
+    `${plural(intact, "file")} intact, ${faults} damaged or missing (${formatBytes(bytes)} read).\n`,
+  );
   if (faults === 0) return 0;
   const names = [...broken.values()].map((name) => safeName(formatModelName(name)));
   if (names.length > 0) stdout.write(`To repair: mull verify --repair, or mull pull ${names.join(", ")}\n`);

@@ -120,7 +120,11 @@ export function addStoreCommands(program: Command, context: CliContext, start: S
       start(async () => {
         const { importFrom } = await import("../commands/import.ts");
         const settings = { copy: flags.copy === true };
-        return importFrom(source, flags.name === undefined ? settings : { ...settings, name: flags.name }, context);
+        return importFrom(
+          source,
+          flags.name === undefined ? settings : { ...settings, name: flags.name },
+          context,
+        );
       }),
     );
 

@@ -9,11 +9,25 @@ export function filesOf({ model, splitFiles, projector, adapters = [] }: LoadOpt
 
 /** In bytes, of those that are there. */
 export async function sizeOf(files: readonly string[]): Promise<number> {
-  const sizes = await Promise.all(files.map((file) => stat(file).then(({ size }) => size, () => 0)));
+  const sizes = await Promise.all(
+    files.map((file) =>
+      stat(file).then(
+        ({ size }) => size,
+        () => 0,
+      ),
+    ),
+  );
   return sizes.reduce((sum, size) => sum + size, 0);
 }
 
 export async function newestOf(files: readonly string[]): Promise<Date> {
-  const times = await Promise.all(files.map((file) => stat(file).then(({ mtimeMs }) => mtimeMs, () => 0)));
+  const times = await Promise.all(
+    files.map((file) =>
+      stat(file).then(
+        ({ mtimeMs }) => mtimeMs,
+        () => 0,
+      ),
+    ),
+  );
   return new Date(Math.max(0, ...times));
 }

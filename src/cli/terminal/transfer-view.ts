@@ -48,7 +48,8 @@ export class TransferView {
       for (const other of this.#rows.values()) if (other.total === undefined) other.done = true;
       const fresh = { status, total, completed, startedMs: this.#now(), startedAt: completed, done: false };
       this.#rows.set(key, fresh);
-      if (!this.#animated) this.#stream.write(`${safeName(status)}${total === undefined ? "" : ` (${formatBytes(total)})`}\n`);
+      if (!this.#animated)
+        this.#stream.write(`${safeName(status)}${total === undefined ? "" : ` (${formatBytes(total)})`}\n`);
     } else {
       row.total = total;
       row.completed = completed;
@@ -83,7 +84,8 @@ export class TransferView {
 
   #line(row: Row, width: number): string {
     const status = safeName(row.status);
-    if (row.total === undefined) return row.done ? status : `${status} ${FRAMES[this.#frame % FRAMES.length]}`;
+    if (row.total === undefined)
+      return row.done ? status : `${status} ${FRAMES[this.#frame % FRAMES.length]}`;
     const share = row.total === 0 ? 1 : Math.min(1, row.completed / row.total);
     const filled = Math.round(share * BAR_WIDTH);
     const bar = "█".repeat(filled) + " ".repeat(BAR_WIDTH - filled);

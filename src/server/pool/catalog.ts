@@ -123,7 +123,9 @@ export function createCatalog({ models, env, store, log }: CatalogOptions): Cata
   return {
     list: async () => {
       const opened = await Promise.all(
-        [...(await candidates()).values()].map(({ name, source }) => open(name, source).catch(() => undefined)),
+        [...(await candidates()).values()].map(({ name, source }) =>
+          open(name, source).catch(() => undefined),
+        ),
       );
       const entries = opened.filter((entry) => entry !== undefined);
       return entries.sort(

@@ -76,7 +76,8 @@ async function textLayers(
   else if (recipe.system !== "") layers.push(await write("system", recipe.system));
 
   const parameters: Parameters = { ...(await parametersOfBase(kept("params"), store)), ...recipe.parameters };
-  if (Object.keys(parameters).length > 0) layers.push(await write("params", encodeParametersLayer(parameters)));
+  if (Object.keys(parameters).length > 0)
+    layers.push(await write("params", encodeParametersLayer(parameters)));
   if (recipe.messages.length === 0) layers.push(...kept("messages"));
   else layers.push(await write("messages", JSON.stringify(recipe.messages)));
   layers.push(...kept("license"));
@@ -88,9 +89,13 @@ async function parametersOfBase(layers: readonly Descriptor[], store: ModelStore
   const last = layers.at(-1);
   if (last === undefined) return {};
   const text = await readFile(store.paths.blob(last.digest), "utf8").catch((cause: unknown) => {
-    throw new MullError("invalid_model", `The parameters of the model cannot be read: ${shortDigest(last.digest)}.`, {
-      cause,
-    });
+    throw new MullError(
+      "invalid_model",
+      `The parameters of the model cannot be read: ${shortDigest(last.digest)}.`,
+      {
+        cause,
+      },
+    );
   });
   return parseParametersLayer(text).parameters;
 }

@@ -31,12 +31,14 @@ export interface Base {
 export async function gatherBase(from: Recipe["from"], creation: Creation): Promise<Base> {
   if ("model" in from) return baseOfModel(from.model, creation);
   const [first] = from.files;
-  const isFolder = from.files.length === 1 && first !== undefined && "path" in first && (await isDirectory(first.path));
+  const isFolder =
+    from.files.length === 1 && first !== undefined && "path" in first && (await isDirectory(first.path));
   if (isFolder) return { ggufs: await baseOfFolder(first.path, creation), texts: [] };
   const isGguf = (source: FileSource): boolean => extname(nameOfSource(source)).toLowerCase() === ".gguf";
   // An uploaded file may have any name; what is a checkpoint has at least one file of weights in it.
   const isCheckpoint = from.files.some((source) => nameOfSource(source).endsWith(".safetensors"));
-  if (!isCheckpoint || from.files.every(isGguf)) return { ggufs: await baseOfFiles(from.files, creation), texts: [] };
+  if (!isCheckpoint || from.files.every(isGguf))
+    return { ggufs: await baseOfFiles(from.files, creation), texts: [] };
   return { ggufs: await convertFiles(from.files, creation), texts: [] };
 }
 
@@ -75,7 +77,10 @@ async function baseOfModel(text: string, creation: Creation): Promise<Base> {
 }
 
 /** Of a model that ships with mull, or that another program keeps. */
-async function importSetup({ model, splitFiles, projector, adapters = [] }: LoadOptions, creation: Creation): Promise<GgufFiles> {
+async function importSetup(
+  { model, splitFiles, projector, adapters = [] }: LoadOptions,
+  creation: Creation,
+): Promise<GgufFiles> {
   const paths = splitFiles ?? (model === undefined ? [] : (await readGguf(model)).paths);
   const text: StoredFile[] = [];
   for (const path of paths) text.push(await storeFile({ path }, "model", creation));
@@ -83,7 +88,8 @@ async function importSetup({ model, splitFiles, projector, adapters = [] }: Load
   for (const path of adapters) others.push(await storeFile({ path }, "adapter", creation));
   return {
     model: [text],
-    projectors: projector === undefined ? [] : [[await storeFile({ path: projector }, "projector", creation)]],
+    projectors:
+      projector === undefined ? [] : [[await storeFile({ path: projector }, "projector", creation)]],
     adapters: others.map((file) => [file]),
   };
 }
@@ -91,7 +97,11 @@ async function importSetup({ model, splitFiles, projector, adapters = [] }: Load
 async function baseOfFolder(folder: string, creation: Creation): Promise<GgufFiles> {
   const names = await readdir(folder);
   const ggufs = names.filter((name) => /\.gguf$/i.test(name));
-  if (ggufs.length > 0) return baseOfFiles(ggufs.toSorted().map((name) => ({ path: join(folder, name) })), creation);
+  if (ggufs.length > 0)
+    return baseOfFiles(
+      ggufs.toSorted().map((name) => ({ path: join(folder, name) })),
+      creation,
+    );
   return convert(folder, creation);
 }
 
@@ -120,7 +130,9 @@ export async function storeFile(source: FileSource, what: string, creation: Crea
     await pin.add([source.blob]);
     const { size } = await stat(store.paths.blob(source.blob));
     if (await store.checkBlob({ digest: source.blob, size }, signal)) return { digest: source.blob, size };
-    throw new MullError("invalid_model", `The uploaded file "${source.name}" is damaged.`, { hint: "Upload it again." });
+    throw new MullError("invalid_model", `The uploaded file "${source.name}" is damaged.`, {
+      hint: "Upload it again.",
+    });
   }
   if (extname(source.path).toLowerCase() === ".safetensors") {
     throw new MullError("invalid_argument", `${source.path}: an ${what} in safetensors is not read.`, {
@@ -164,7 +176,8 @@ async function convert(folder: string, creation: Creation): Promise<GgufFiles> {
       onProgress: (completed, total) => say({ status: "converting model", completed, total }),
     });
     const model = await adoptFile(converted.model, creation);
-    const projector = converted.projector === undefined ? undefined : await adoptFile(converted.projector, creation);
+    const projector =
+      converted.projector === undefined ? undefined : await adoptFile(converted.projector, creation);
     return { model: [[model]], projectors: projector === undefined ? [] : [[projector]], adapters: [] };
   } finally {
     await store.removeTemporary(output);
@@ -188,5 +201,8 @@ function nameOfSource(source: FileSource): string {
 }
 
 async function isDirectory(path: string): Promise<boolean> {
-  return stat(path).then((stats) => stats.isDirectory(), () => false);
+  return stat(path).then(
+    (stats) => stats.isDirectory(),
+    () => false,
+  );
 }

@@ -10,8 +10,14 @@ export async function quantizeBase(ggufs: GgufFiles, creation: Creation): Promis
   if (quantizeProjector !== undefined && ggufs.projectors.length === 0) {
     throw new MullError("invalid_argument", "There is no projector to quantise: the model only reads text.");
   }
-  const anew = (files: GgufFiles["model"], type: string | undefined, projector: boolean): Promise<GgufFiles["model"]> =>
-    type === undefined ? Promise.resolve(files) : Promise.all(files.map(async (parts) => [await quantizeOne(parts, type, projector, creation)]));
+  const anew = (
+    files: GgufFiles["model"],
+    type: string | undefined,
+    projector: boolean,
+  ): Promise<GgufFiles["model"]> =>
+    type === undefined
+      ? Promise.resolve(files)
+      : Promise.all(files.map(async (parts) => [await quantizeOne(parts, type, projector, creation)]));
   return {
     ...ggufs,
     model: await anew(ggufs.model, quantize, false),

@@ -31,9 +31,13 @@ export interface Recipe {
 export function recipeOf(modelfile: Modelfile, folder: string): Recipe {
   const { template, system, projector, draft } = modelfile;
   if (draft !== undefined) {
-    throw new MullError("invalid_argument", "DRAFT names a second model that guesses ahead, which mull does not run.", {
-      hint: "Leave DRAFT out: the answers are the same.",
-    });
+    throw new MullError(
+      "invalid_argument",
+      "DRAFT names a second model that guesses ahead, which mull does not run.",
+      {
+        hint: "Leave DRAFT out: the answers are the same.",
+      },
+    );
   }
   const file = (written: string): FileSource => ({ path: requireFile(written, folder) });
   return {

@@ -5,7 +5,14 @@ import { printModelfile } from "./print-modelfile.ts";
 import { textOf } from "../../chat/text-of.ts";
 
 /** A Modelfile that makes the same model: from its files, so that it stays right whatever becomes of its name. */
-export function printSetup({ name, load, system, generation = {}, messages = [], licenses = [] }: ModelSetup): string {
+export function printSetup({
+  name,
+  load,
+  system,
+  generation = {},
+  messages = [],
+  licenses = [],
+}: ModelSetup): string {
   const files = load.splitFiles ?? (load.model === undefined ? [] : [load.model]);
   const [first = name, ...rest] = files;
   const template = load.template ?? load.fallbackTemplate;
@@ -16,7 +23,10 @@ export function printSetup({ name, load, system, generation = {}, messages = [],
     adapters: load.adapters ?? [],
     parameters: parametersOf(generation, load),
     messages: messages.flatMap((message) =>
-      MESSAGE_ROLES.filter((role) => role === message.role).map((role) => ({ role, content: textOf(message) })),
+      MESSAGE_ROLES.filter((role) => role === message.role).map((role) => ({
+        role,
+        content: textOf(message),
+      })),
     ),
     licenses,
   });

@@ -114,7 +114,12 @@ async function recipeOf(body: CreateRequest, store: ModelStore): Promise<Recipe>
 async function uploaded(files: Readonly<Record<string, string>>, store: ModelStore): Promise<FileSource[]> {
   const sources = Object.entries(files).map(async ([name, text]): Promise<FileSource> => {
     const digest = parseDigest(text);
-    const isThere = digest !== undefined && (await stat(store.paths.blob(digest)).then(() => true, () => false));
+    const isThere =
+      digest !== undefined &&
+      (await stat(store.paths.blob(digest)).then(
+        () => true,
+        () => false,
+      ));
     if (digest !== undefined && isThere) return { blob: digest, name };
     throw new MullError("invalid_argument", `The file "${name.slice(0, 200)}" was not uploaded.`, {
       hint: "Send it with POST /api/blobs/sha256:… first.",

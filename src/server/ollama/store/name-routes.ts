@@ -37,7 +37,10 @@ const copy = createRoute({
   tags: ["Ollama"],
   summary: "Gives a model a second name",
   request: { body: jsonBody(CopyRequest) },
-  responses: { 200: { description: "Both names are there." }, 404: { description: "There is none of that name." } },
+  responses: {
+    200: { description: "Both names are there." },
+    404: { description: "There is none of that name." },
+  },
 });
 
 /** `/api/delete` and `/api/copy`. */

@@ -21,7 +21,9 @@ const TransferRequest: z.ZodType<TransferRequest> = z
   })
   .openapi("OllamaTransferRequest");
 
-const answer = { 200: streamedResponse(progressLine, progressLine, "application/x-ndjson", "How far it is.") };
+const answer = {
+  200: streamedResponse(progressLine, progressLine, "application/x-ndjson", "How far it is."),
+};
 
 const pull = createRoute({
   method: "post",
