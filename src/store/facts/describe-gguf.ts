@@ -49,7 +49,7 @@ export function describeGguf(text: Gguf, sees: boolean, templates: Templates): G
     architecture,
     families: sees ? [architecture, "clip"] : [architecture],
     parameters: countWeights(text),
-    quantization: fileTypeName(text.number("general.file_type")) ?? mostCommonType(text),
+    quantization: ggufQuantization(text),
     contextLength: text.requireNumber(`${architecture}.context_length`),
     embeddingLength: text.requireNumber(`${architecture}.embedding_length`),
     capabilities: capabilitiesOf(text, architecture, sees, source),
@@ -64,6 +64,11 @@ export function countWeights(gguf: Gguf): number {
   for (const { shape } of gguf.tensors.values())
     weights += shape.reduce((product, length) => product * length, 1);
   return weights;
+}
+
+/** By `general.file_type`, else by the type that takes most of the file: "Q4_K_M". */
+export function ggufQuantization(gguf: Gguf): string {
+  return fileTypeName(gguf.number("general.file_type")) ?? mostCommonType(gguf);
 }
 
 /** A file that says how to pool its rows is an embedding model; every other one completes texts. */
