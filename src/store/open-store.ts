@@ -79,6 +79,12 @@ export function openStore(options: OpenStoreOptions = {}): ModelStore {
         requireWritable(context);
         return context.temporaries.create();
       }),
+    temporaryFolder: () =>
+      attempt(async () => {
+        requireWritable(context);
+        return context.temporaries.createFolder();
+      }),
+    removeTemporary: (path) => context.temporaries.remove(path),
     exclusively: async (key, work, how) => {
       requireWritable(context);
       return exclusively(context, key, work, how);

@@ -1,6 +1,5 @@
 import { readFile } from "node:fs/promises";
 import { MullError } from "../spec/errors.ts";
-import type { Message } from "../spec/message.ts";
 import { shortDigest } from "./digest.ts";
 import {
   CHOSEN_TEMPLATE,
@@ -11,9 +10,9 @@ import {
   type Manifest,
 } from "./manifest.ts";
 import { formatModelName } from "./model-name.ts";
+import { readSettings, type SettingTexts } from "./model-settings.ts";
 import type { ModelSetup } from "./model-setup.ts";
 import type { ModelStore, StoredModel } from "./model-store.ts";
-import { generationOptionsOf, loadOptionsOf, parseParametersLayer } from "./modelfile/parameters.ts";
 
 /** A template, a licence, a system message: more is no text that a person wrote. */
 const MOST_TEXT_BYTES = 4 * 1024 * 1024;
@@ -59,7 +58,7 @@ export async function openStoredModel(
     throw new MullError("invalid_model", `${name} has ${projectors.length} projectors; mull runs one.`);
   }
   const adapters = files("adapter");
-  const settings = await readSettings(store, manifest, name);
+  const settings = readSettings(await readTexts(store, manifest, name), name);
   return {
     name,
     place: "store",
@@ -95,37 +94,22 @@ async function requireIntact(
   );
 }
 
-type Settings = Pick<ModelSetup, "load" | "system" | "generation" | "messages" | "licenses" | "warnings">;
-
-/** What the small layers say. */
-async function readSettings(store: ModelStore, manifest: Manifest, name: string): Promise<Settings> {
-  const texts = async (kind: LayerKind): Promise<string[]> =>
+/** The small layers; of several of a kind the last counts, but for messages and licenses. */
+async function readTexts(store: ModelStore, manifest: Manifest, name: string): Promise<SettingTexts> {
+  const texts = (kind: LayerKind): Promise<string[]> =>
     Promise.all(layersOf(manifest, kind).map((layer) => readText(store, layer, `${name}: its ${kind}`)));
-  const [system, prompt, params, messages, licenses] = await Promise.all([
-    texts("system"),
-    texts("prompt"),
-    texts("params"),
-    texts("messages"),
-    texts("license"),
-  ]);
-  const { parameters, warnings } = parseParametersLayer(params.at(-1) ?? "{}");
-  const templates = await texts("template");
-  // "prompt" is what templates were called before there were conversations.
-  const template = templates.at(-1) ?? prompt.at(-1);
-  const chosen =
-    layersOf(manifest, "template").at(-1)?.annotations?.[CHOSEN_TEMPLATE.key] === CHOSEN_TEMPLATE.value;
-  const said = messages.flatMap((text) => readMessages(text, `${name}: its messages`));
-  const last = system.at(-1);
+  const [template, prompt, system, params, messages, licenses] = await Promise.all(
+    (["template", "prompt", "system", "params", "messages", "license"] as const).map(texts),
+  );
+  const chosen = layersOf(manifest, "template").at(-1)?.annotations?.[CHOSEN_TEMPLATE.key];
   return {
-    load: {
-      ...(template === undefined ? {} : chosen ? { template } : { fallbackTemplate: template }),
-      ...loadOptionsOf(parameters),
-    },
-    generation: generationOptionsOf(parameters),
-    ...(last === undefined ? {} : { system: last }),
-    ...(said.length === 0 ? {} : { messages: said }),
-    ...(licenses.length === 0 ? {} : { licenses }),
-    ...(warnings.length === 0 ? {} : { warnings }),
+    // "prompt" is what templates were called before there were conversations.
+    template: template?.at(-1) ?? prompt?.at(-1),
+    chosenTemplate: chosen === CHOSEN_TEMPLATE.value,
+    system: system?.at(-1),
+    params: params?.at(-1),
+    messages: messages ?? [],
+    licenses: licenses ?? [],
   };
 }
 
@@ -137,24 +121,4 @@ async function readText(store: ModelStore, { digest, size }: Descriptor, what: s
   } catch (cause) {
     throw new MullError("invalid_model", `${what} cannot be read as text.`, { cause });
   }
-}
-
-const ROLES: readonly unknown[] = ["system", "user", "assistant"];
-
-function readMessages(text: string, what: string): Message[] {
-  const fail = (): never => {
-    throw new MullError("invalid_model", `${what} are no list of { role, content }.`);
-  };
-  let list: unknown;
-  try {
-    list = JSON.parse(text);
-  } catch {
-    return fail();
-  }
-  if (!Array.isArray(list)) return fail();
-  return list.map((item: unknown): Message => {
-    const { role, content } = (item ?? {}) as Record<string, unknown>;
-    if (!ROLES.includes(role) || typeof content !== "string") return fail();
-    return { role: role as Message["role"], content } as Message;
-  });
 }

@@ -29,7 +29,7 @@ export async function pullReference(
   const { signal = new AbortController().signal, onProgress = () => {} } = options;
   const reference = parseReference(text);
   onProgress({ status: "pulling manifest" });
-  const remote = await findRemote(reference, text, { ...options, signal });
+  const remote = await findRemote(reference, text, store, { ...options, signal });
   options.beforeFetch?.(remote);
   return pullModel(store, remote, { signal, onProgress });
 }
@@ -37,6 +37,7 @@ export async function pullReference(
 async function findRemote(
   reference: ModelReference,
   text: string,
+  store: ModelStore,
   { env, insecure = false, signal }: PullOptions & { signal: AbortSignal },
 ): Promise<RemoteModel> {
   const { createHttpClient } = await import("./http/create-http-client.ts");
@@ -48,11 +49,11 @@ async function findRemote(
     }
     case "hugging-face": {
       const { huggingFaceModel } = await import("./hugging-face/hugging-face-model.ts");
-      return huggingFaceModel(reference, { client, env, signal });
+      return huggingFaceModel(reference, { client, env, store, signal });
     }
     case "url": {
-      const { urlModel } = await import("./url-model.ts");
-      return urlModel(reference, { client, signal });
+      const { urlModel } = await import("./url-source.ts");
+      return urlModel(reference, { client, env, store, signal });
     }
     case "path":
       throw new MullError(

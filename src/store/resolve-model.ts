@@ -43,7 +43,10 @@ export async function resolveModel(text: string, options: ResolveOptions): Promi
   if (stored !== undefined) return openStoredModel(store, stored, options);
   const { findElsewhere } = await import("./elsewhere/find-elsewhere.ts");
   const found = await findElsewhere(text, options.env);
-  if (found !== undefined) return found;
+  if (found !== undefined) {
+    const { openFoundModel } = await import("./elsewhere/open-found-model.ts");
+    return openFoundModel(found);
+  }
   // A file without an ending, in the folder that one is in.
   if (existsSync(text)) return fileSetup(text);
   throw await unknownModel(text, reference, store, options.env);

@@ -33,7 +33,8 @@ export async function create(name: string, settings: CreateSettings, context: Cl
   const { text, folder } = await readModelfile(settings.file, context);
   const { modelfile, warnings } = parseModelfile(text, settings.file ?? "Modelfile");
   const recipe = recipeOf(modelfile, folder);
-  for (const warning of warnings) stderr.write(`${createPaint(stderr, env)("yellow", "Warning:")} ${safeText(warning)}\n`);
+  for (const warning of warnings)
+    stderr.write(`${createPaint(stderr, env)("yellow", "Warning:")} ${safeText(warning)}\n`);
   const view = new TransferView(stderr, env);
   try {
     await createModel(openStore({ root: defaultStoreRoot(env) }), target, recipe, {

@@ -1,5 +1,11 @@
+import { existsSync } from "node:fs";
+import { MullError } from "../../spec/errors.ts";
+import { findElsewhere } from "../../store/elsewhere/find-elsewhere.ts";
+import type { FoundModel } from "../../store/elsewhere/found-model.ts";
+import { importModel } from "../../store/import-model.ts";
 import { formatModelName } from "../../store/model-name.ts";
 import { openStore } from "../../store/open-store.ts";
+import { parseReference } from "../../store/reference.ts";
 import { requireModelName } from "../../store/require-model-name.ts";
 import { defaultStoreRoot } from "../../store/store-paths.ts";
 import type { CliContext } from "../cli-context.ts";
@@ -23,11 +29,12 @@ export async function importFrom(
   context: CliContext,
 ): Promise<number> {
   const { env, stderr, signal } = context;
-  const { importModel } = await import("../../store/elsewhere/import-model.ts");
   const view = new TransferView(stderr, env);
   try {
     const store = openStore({ root: defaultStoreRoot(env) });
-    const stored = await importModel(store, source, {
+    const isPath = existsSync(source) || parseReference(source).kind === "path";
+    const found = isPath ? source : await requireElsewhere(source, env);
+    const stored = await importModel(store, found, {
       env,
       copy: settings.copy,
       signal,
@@ -40,4 +47,12 @@ export async function importFrom(
     view.end();
   }
   return 0;
+}
+
+async function requireElsewhere(name: string, env: NodeJS.ProcessEnv): Promise<FoundModel> {
+  const found = await findElsewhere(name, env);
+  if (found !== undefined) return found;
+  throw new MullError("model_not_found", `No other program keeps a model called "${name}" here.`, {
+    hint: `mull list --all shows which there are. To download it: mull pull ${name}`,
+  });
 }

@@ -73,7 +73,9 @@ async function check(store: ModelStore, { env, stdout, stderr, signal }: CliCont
 
 /** In bytes; blobs that models share count once. */
 async function sizeOfBlobs(store: ModelStore): Promise<number> {
-  const blobs = new Map((await store.list()).flatMap(({ manifest }) => blobsOf(manifest)).map((blob) => [blob.digest, blob.size]));
+  const blobs = new Map(
+    (await store.list()).flatMap(({ manifest }) => blobsOf(manifest)).map((blob) => [blob.digest, blob.size]),
+  );
   return [...blobs.values()].reduce((sum, size) => sum + size, 0);
 }
 

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { temporaryFolder, tinyPair } from "../../../test/support/tiny-models.ts";
 import type { LoadOptions } from "../../spec/options.ts";
+import { openStore } from "../../store/open-store.ts";
 import { saveModel } from "../../store/saved-model.ts";
 import type { Logger } from "../logger.ts";
 import { createCatalog } from "./catalog.ts";
@@ -20,7 +21,8 @@ function catalogOf(
   models: Record<string, LoadOptions>,
   { home = "/nonexistent", log = quietLog() }: { home?: string; log?: Logger } = {},
 ): ReturnType<typeof createCatalog> {
-  return createCatalog({ models, env: { XDG_DATA_HOME: home }, log });
+  const env = { XDG_DATA_HOME: home };
+  return createCatalog({ models, env, store: openStore({ env }), log });
 }
 
 describe("catalog", () => {

@@ -5,7 +5,6 @@ import { MullError } from "../../spec/errors.ts";
 import type { LoadOptions } from "../../spec/options.ts";
 import { hashInWorker } from "../disk/hash-in-worker.ts";
 import { fileSystem } from "../disk/file-system.ts";
-import { digestOfHex } from "../digest.ts";
 import { type GgufKind, kindOfGguf } from "../gguf-layers.ts";
 import type { StoredFile } from "../gguf-manifest.ts";
 import { type Descriptor, kindOf, layersOf } from "../manifest.ts";
@@ -186,11 +185,11 @@ async function convert(folder: string, creation: Creation): Promise<GgufFiles> {
 
 /** A file of ours, complete and on the disk, becomes a blob without being copied. */
 export async function adoptFile(path: string, { store, pin, signal, say }: Creation): Promise<StoredFile> {
-  const { hex, size } = await hashInWorker(fileSystem, path, {
+  const { digest, size } = await hashInWorker(fileSystem, path, {
     ...(signal === undefined ? {} : { signal }),
     onProgress: (completed, total) => say({ status: "verifying sha256 digest", completed, total }),
   });
-  const blob = { digest: digestOfHex(hex), size };
+  const blob = { digest, size };
   await pin.add([blob.digest]);
   await store.publish(path, blob);
   return blob;

@@ -1,8 +1,8 @@
 import { join } from "node:path";
+import { removeTree } from "./remove-tree.ts";
 import { type Digest, hexOf, parseDigest } from "../digest.ts";
 import { ARRIVING, type BlobFiles } from "./blob-files.ts";
 import { TEMPORARY } from "./temporary-files.ts";
-import { removeFile } from "./durable-files.ts";
 import { ifThere } from "./file-system.ts";
 import { scanManifests } from "./manifest-scan.ts";
 import { pinnedDigests, settlePins } from "./pins.ts";
@@ -93,9 +93,7 @@ async function removeLeftovers(
   const partials = pinned === undefined ? [] : await idlePartials(context, pinned);
   let freedBytes = 0;
   for (const path of [...leftovers, ...partials]) {
-    const stats = await ifThere(fs.lstat(path));
-    if (stats?.isFile() && (await removeFile(fs, path)) && stats.nlink === 1n)
-      freedBytes += Number(stats.size);
+    freedBytes += await removeTree(fs, path);
   }
   return freedBytes;
 }

@@ -1,7 +1,9 @@
 import { join } from "node:path";
 import { type Claims, claimSuffix } from "./claims.ts";
-import { openNewFile, removeFile } from "./durable-files.ts";
+import { openNewFile } from "./durable-files.ts";
 import { type FileSystem, ifThere } from "./file-system.ts";
+
+import { removeTree } from "./remove-tree.ts";
 
 export const TEMPORARY = "temporary";
 
@@ -54,9 +56,21 @@ export class TemporaryFiles {
     }
   }
 
-  /** Never fails: what stays is removed by a prune. */
+  /** The path of a new, empty folder. */
+  async createFolder(): Promise<string> {
+    const path = await this.reserve();
+    try {
+      await this.#fs.mkdir(path);
+      return path;
+    } catch (error) {
+      await this.remove(path);
+      throw error;
+    }
+  }
+
+  /** A file, or a folder with all that is in it. Never fails: what stays is removed by a prune. */
   async remove(path: string): Promise<void> {
-    await removeFile(this.#fs, path).catch(() => removeFile(this.#fs, path).catch(() => {}));
+    await removeTree(this.#fs, path).catch(() => removeTree(this.#fs, path).catch(() => {}));
     await this.release(path);
   }
 
