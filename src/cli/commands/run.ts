@@ -38,12 +38,8 @@ export async function run(
   const say = (text: string): void => {
     if (settings.verbose && !settings.json) context.stderr.write(`${paint("dim", safeText(text))}\n`);
   };
-  const load: LoadModel = async (options) => {
-    const loader = settings.local
-      ? context.load
-      : await chooseLoader(options, context.load, context.env, say);
-    return loadOrPull(loader, options, context);
-  };
+  const loaderFor = async (options: LoadOptions): Promise<LoadModel> =>
+    settings.local ? context.load : chooseLoader(options, context.load, context.env, say);
   const options: LoadOptions = {
     ...choice.load,
     ...settings.load,
@@ -51,12 +47,13 @@ export async function run(
     signal: AbortSignal.any([context.signal, stop.signal]),
     onProgress: (completed, total) => view.show({ type: "progress", stage: "load", completed, total }),
   };
-  const loading = load(options);
+  const loading = loadOrPull(await loaderFor(options), options, context);
   // Whatever fails first is reported; a failure of loading that comes after it is not a second one.
   loading.catch(() => {});
   try {
     if (interactive) {
       const { openRepl } = await import("../repl/open-repl.ts");
+      const load: LoadModel = async (changed) => loadOrPull(await loaderFor(changed), changed, context);
       return await openRepl(loading, choice, settings, view, { ...context, load });
     }
     const { askOnce } = await import("../ask/ask-once.ts");
