@@ -1,5 +1,24 @@
-import { constants, type BigIntStats, type Dirent } from "node:fs";
+import { constants } from "node:fs";
 import * as nodeFs from "node:fs/promises";
+
+export interface FileStats {
+  readonly size: bigint;
+  readonly ino: bigint;
+  readonly dev: bigint;
+  readonly nlink: bigint;
+  readonly mtimeNs: bigint;
+  readonly ctimeNs: bigint;
+  isFile(): boolean;
+  isDirectory(): boolean;
+  isSymbolicLink(): boolean;
+}
+
+export interface FolderEntry {
+  readonly name: string;
+  isFile(): boolean;
+  isDirectory(): boolean;
+  isSymbolicLink(): boolean;
+}
 
 /** An open file. Positions are always said: nothing depends on where the last call ended. */
 export interface StoreFile {
@@ -15,7 +34,7 @@ export interface StoreFile {
     length: number,
     position: number,
   ): Promise<{ readonly bytesWritten: number }>;
-  stat(): Promise<BigIntStats>;
+  stat(): Promise<FileStats>;
   sync(): Promise<void>;
   close(): Promise<void>;
 }
@@ -24,11 +43,11 @@ export interface StoreFile {
 export interface FileSystem {
   open(path: string, flags: number, mode?: number): Promise<StoreFile>;
   /** Follows links. */
-  stat(path: string): Promise<BigIntStats>;
-  lstat(path: string): Promise<BigIntStats>;
+  stat(path: string): Promise<FileStats>;
+  lstat(path: string): Promise<FileStats>;
   /** One folder, whose parent is there. */
   mkdir(path: string): Promise<void>;
-  readdir(path: string): Promise<Dirent[]>;
+  readdir(path: string): Promise<readonly FolderEntry[]>;
   rename(from: string, to: string): Promise<void>;
   link(from: string, to: string): Promise<void>;
   /** A copy that shares its blocks until one of the two is written to. Fails where the file system has none. */
@@ -79,4 +98,8 @@ export async function ifThere<T>(call: Promise<T>): Promise<T | undefined> {
     if (errorCode(error) === "ENOENT" || errorCode(error) === "ENOTDIR") return undefined;
     throw error;
   }
+}
+
+export function millisecondsOf(nanoseconds: bigint): number {
+  return Number(nanoseconds / 1_000_000n);
 }

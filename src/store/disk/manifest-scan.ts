@@ -1,4 +1,3 @@
-import type { Dirent } from "node:fs";
 import { join } from "node:path";
 import { digestOf } from "../digest.ts";
 import { blobsOf, parseManifest } from "../manifest.ts";
@@ -6,7 +5,7 @@ import { type ModelName, type ModelNameParts, modelName } from "../model-name.ts
 import type { DamagedModel, StoredModel } from "../model-store.ts";
 import { hostOfFolder } from "../store-paths.ts";
 import { READ_OWN_FILE, readFully } from "./durable-files.ts";
-import { errorCode, type FileSystem, ifThere } from "./file-system.ts";
+import { errorCode, type FileSystem, type FolderEntry, ifThere, millisecondsOf } from "./file-system.ts";
 import { mapLimited } from "./map-limited.ts";
 
 /** More than parseManifest takes. */
@@ -67,8 +66,8 @@ export async function readManifestFile(
   const file = await ifThere(fs.open(path, READ_OWN_FILE));
   if (file === undefined) return undefined;
   try {
-    const { mtimeMs } = await file.stat();
-    return { bytes: await readFully(file, MOST_BYTES), modifiedAt: new Date(Number(mtimeMs)) };
+    const { mtimeNs } = await file.stat();
+    return { bytes: await readFully(file, MOST_BYTES), modifiedAt: new Date(millisecondsOf(mtimeNs)) };
   } finally {
     await file.close().catch(() => {});
   }
@@ -112,7 +111,7 @@ async function entriesOf(
   fs: FileSystem,
   path: string,
   obstacles: { path: string; problem: string }[],
-): Promise<readonly Dirent[]> {
+): Promise<readonly FolderEntry[]> {
   try {
     return (await ifThere(fs.readdir(path))) ?? [];
   } catch (error) {
@@ -122,7 +121,7 @@ async function entriesOf(
 }
 
 /** Nothing for files that cannot be a manifest, such as .DS_Store. */
-function tagFile({ path, names }: { path: string; names: readonly string[] }, entry: Dirent): Found[] {
+function tagFile({ path, names }: { path: string; names: readonly string[] }, entry: FolderEntry): Found[] {
   const name = nameFrom(names);
   if (name === undefined) return [];
   if (entry.isFile()) return [{ name, path }];
