@@ -26,7 +26,6 @@ export async function pushReference(
       hint: "Copy the model to such a name first: mull cp llava registry.example.com/team/llava",
     });
   }
-  onProgress({ status: "retrieving manifest" });
   const stored = await store.find(reference.name);
   if (stored === undefined) {
     throw new MullError("model_not_found", `There is no model called "${formatModelName(reference.name)}".`, {
