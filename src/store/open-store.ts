@@ -10,7 +10,7 @@ import { ProcessLock } from "./disk/process-lock.ts";
 import { prune } from "./disk/prune.ts";
 import { publishBlob } from "./disk/publish-blob.ts";
 import { receiveBlob, writeBlob } from "./disk/receive-blob.ts";
-import { requireWritable, type StoreContext } from "./disk/store-context.ts";
+import { requireWritable, type StoreContext, workLock } from "./disk/store-context.ts";
 import { storeError } from "./disk/store-error.ts";
 import { StoreFolders } from "./disk/store-folders.ts";
 import { TemporaryFiles } from "./disk/temporary-files.ts";
@@ -115,7 +115,7 @@ async function exclusively<T>(
       throw error;
     });
   try {
-    return await locks.exclusively(`work ${key}`, run, options);
+    return await locks.exclusively(workLock(key), run, options);
   } catch (error) {
     throw failure === undefined ? storeError(error, paths.root) : failure.error;
   }

@@ -7,9 +7,9 @@ const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR, 
 /** A new file: no other has this name. */
 export const NEW_FILE: number = O_CREAT | O_EXCL | O_WRONLY;
 /** Opening a pipe would otherwise wait for its other end. */
-export const READ_FILE: number = O_RDONLY | (O_NONBLOCK ?? 0);
+export const READ_FILE: number = O_RDONLY | O_NONBLOCK;
 /** As it stands there, and nothing that a link leads to. */
-export const READ_OWN_FILE: number = READ_FILE | (O_NOFOLLOW ?? 0);
+export const READ_OWN_FILE: number = READ_FILE | O_NOFOLLOW;
 
 /** A name is on the disk when its folder is. Windows cannot, and need not. */
 export async function syncFolder(fs: FileSystem, folder: string): Promise<void> {

@@ -84,7 +84,10 @@ async function requireReadable({ fs }: StoreContext, source: string, path: strin
   } catch (error) {
     if (!["EACCES", "EPERM", "ENOENT"].includes(errorCode(error))) throw error;
     const problem = (error as Error).message;
-    throw new MullError("model_not_found", `The file ${path} cannot be read: ${problem}.`, { cause: error });
+    throw new MullError("model_not_found", `The file ${path} cannot be read: ${problem}.`, {
+      hint: "Give your user the right to read it.",
+      cause: error,
+    });
   }
 }
 
