@@ -4,6 +4,7 @@ import type { CacheClient } from "../cache/cache-client.ts";
 import { openCache } from "../cache/open-cache.ts";
 import { visibleControlTokens } from "../chat/answer-parser.ts";
 import { BUILTIN_TEMPLATES } from "../chat/builtin-templates.ts";
+import { checkTemplate } from "../chat/check-template.ts";
 import { templateFeatures } from "../chat/template-features.ts";
 import { TemplateRenderer } from "../chat/template-renderer.ts";
 import { openImageEncoder } from "../encoders/open-image-encoder.ts";
@@ -224,9 +225,12 @@ function chooseTemplate(
   if (option !== undefined) {
     const builtin = BUILTIN_TEMPLATES[option];
     if (builtin !== undefined) return { source: builtin, origin: option };
-    if (option.includes("{")) return { source: option, origin: "option" };
+    if (option.includes("{")) {
+      checkTemplate(option);
+      return { source: option, origin: "option" };
+    }
     throw new MullError("invalid_argument", `There is no built-in chat template "${option}".`, {
-      hint: `Built in: ${Object.keys(BUILTIN_TEMPLATES).join(", ")}; or give Jinja source.`,
+      hint: `Built in: ${Object.keys(BUILTIN_TEMPLATES).join(", ")}; or give the source of one, in Jinja or as a Go template.`,
     });
   }
   const own = textFile.string("tokenizer.chat_template");

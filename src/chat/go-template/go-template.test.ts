@@ -101,6 +101,7 @@ describe("Go templates", () => {
     expect(() => parseGoTemplate("{{ if .A }}".repeat(100_000))).toThrow(/deeper than 200/);
     expect(() => parseGoTemplate("{{ if .A }}{{ else if .A }}".repeat(50_000))).toThrow(GoTemplateError);
     expect(() => parseGoTemplate(`{{ ${"(".repeat(100_000)}`)).toThrow(/deeper than 200|never ends/);
+    expect(() => parseGoTemplate("{{ $x := 1 }}".repeat(100_000))).toThrow(/more than 1000 variables/);
     expect(() => parseGoTemplate("{{ /* ".repeat(100_000))).toThrow(GoTemplateError);
     expect(() => parseGoTemplate(`{{ "${"\\".repeat(100_001)}`)).toThrow(GoTemplateError);
   });

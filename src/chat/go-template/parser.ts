@@ -6,6 +6,9 @@ import { GoTemplateError, type Operand, type Pipeline, type TemplateNode } from 
 /** Of blocks and parentheses. */
 const DEEPEST = 200;
 
+/** At a time. */
+const MOST_VARIABLES = 1000;
+
 const REFUSED_ACTIONS = ["define", "template", "block"];
 const REFUSED_FUNCTIONS = ["call", "html", "js", "urlquery"];
 
@@ -135,6 +138,8 @@ class Parser {
       if (token?.kind !== "sign" || token.value !== "|") this.#unexpected(token, context);
     }
     this.#variables.push(...variables);
+    if (this.#variables.length > MOST_VARIABLES)
+      this.#fail(`there are more than ${MOST_VARIABLES} variables`);
     return { line, variables, assigns, commands };
   }
 
