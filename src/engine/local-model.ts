@@ -4,6 +4,7 @@ import type { CacheClient } from "../cache/cache-client.ts";
 import { openCache } from "../cache/open-cache.ts";
 import { visibleControlTokens } from "../chat/answer-parser.ts";
 import { BUILTIN_TEMPLATES } from "../chat/builtin-templates.ts";
+import { checkTemplate } from "../chat/check-template.ts";
 import { templateFeatures } from "../chat/template-features.ts";
 import { TemplateRenderer } from "../chat/template-renderer.ts";
 import { openImageEncoder } from "../encoders/open-image-encoder.ts";
@@ -249,9 +250,12 @@ function chooseTemplate(
 function namedTemplate(text: string, origin: string): ModelInfo["template"] {
   const builtin = BUILTIN_TEMPLATES[text];
   if (builtin !== undefined) return { source: builtin, origin: text };
-  if (text.includes("{")) return { source: text, origin };
+  if (text.includes("{")) {
+    checkTemplate(text);
+    return { source: text, origin };
+  }
   throw new MullError("invalid_argument", `There is no built-in chat template "${text}".`, {
-    hint: `Built in: ${Object.keys(BUILTIN_TEMPLATES).join(", ")}; or give Jinja source.`,
+    hint: `Built in: ${Object.keys(BUILTIN_TEMPLATES).join(", ")}; or give the source of one, in Jinja or as a Go template.`,
   });
 }
 

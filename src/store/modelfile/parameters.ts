@@ -85,17 +85,13 @@ export function readParameters(values: Readonly<Record<string, unknown>>): ReadP
 /** What a value must be and is not. */
 function faultOf(name: ParameterName, value: unknown): string | undefined {
   const type = PARAMETER_TYPES[name];
-  switch (type) {
-    case "strings":
-      if (!Array.isArray(value)) return "type array";
-      return value.every((item) => typeof item === "string") ? undefined : "an array of strings";
-    case "boolean":
-      return typeof value === "boolean" ? undefined : "type boolean";
-    case "integer":
-    case "float32":
-      // 1e999 is valid JSON.
-      return typeof value === "number" && Number.isFinite(value) ? undefined : `type ${type}`;
+  if (type === "strings") {
+    if (!Array.isArray(value)) return "type array";
+    return value.every((item) => typeof item === "string") ? undefined : "an array of strings";
   }
+  if (type === "boolean") return typeof value === "boolean" ? undefined : "type boolean";
+  // 1e999 is valid JSON.
+  return typeof value === "number" && Number.isFinite(value) ? undefined : `type ${type}`;
 }
 
 /** Without a negative zero, which nobody means. */
@@ -200,16 +196,12 @@ const FALSE = ["0", "f", "F", "FALSE", "false", "False"];
 
 /** The value that a Modelfile writes as this text, or undefined when it is of another type. */
 export function readParameterText(name: ParameterName, text: string): number | boolean | string | undefined {
-  switch (PARAMETER_TYPES[name]) {
-    case "strings":
-      return text;
-    case "boolean":
-      return TRUE.includes(text) ? true : FALSE.includes(text) ? false : undefined;
-    case "integer":
-      return INTEGER.test(text) && Number.isSafeInteger(Number(text)) ? Number(text) + 0 : undefined;
-    case "float32":
-      return FLOAT.test(text) && Number.isFinite(Number(text)) ? Number(text) + 0 : undefined;
-  }
+  const type = PARAMETER_TYPES[name];
+  if (type === "strings") return text;
+  if (type === "boolean") return TRUE.includes(text) ? true : FALSE.includes(text) ? false : undefined;
+  const value = Number(text) + 0;
+  const fits = type === "integer" ? INTEGER.test(text) && Number.isSafeInteger(value) : FLOAT.test(text);
+  return fits && Number.isFinite(value) ? value : undefined;
 }
 
 /** Name and value of each parameter as a Modelfile has them; one pair for each stop text. */
