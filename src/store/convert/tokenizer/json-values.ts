@@ -38,9 +38,12 @@ export function optionalFlag(path: string, field: string, value: unknown): boole
 
 /** A whole number that a token can have: 0 to 2^31 - 1. */
 export function tokenIdAt(path: string, field: string, value: unknown): number {
-  if (Number.isInteger(value) && (value as number) >= 0 && (value as number) < 2 ** 31)
-    return value as number;
+  if (isTokenId(value)) return value;
   throw wrongShape(path, field, "the number of a token", value);
+}
+
+export function isTokenId(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) < 2 ** 31;
 }
 
 export function isObject(value: unknown): value is JsonObject {
@@ -56,5 +59,6 @@ function describe(value: unknown): string {
   if (value === undefined) return "missing";
   if (typeof value === "string") return quote(value);
   if (Array.isArray(value)) return `an array of ${value.length}`;
-  return typeof value === "object" && value !== null ? "an object" : String(value);
+  if (typeof value === "object" && value !== null) return "an object";
+  return JSON.stringify(value);
 }

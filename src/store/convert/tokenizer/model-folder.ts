@@ -59,7 +59,7 @@ export class ModelFolder {
       throw unreadable(path, error);
     });
     if (names.length > MAX_FOLDER_ENTRIES) throw invalidModel(path, `the folder holds ${names.length} files`);
-    return names.sort();
+    return names.sort((a, b) => (a < b ? -1 : 1));
   }
 
   async #json(name: string, maxBytes: number): Promise<JsonFile | undefined> {

@@ -1,6 +1,7 @@
 import { invalidModel, quote } from "../../../gguf/invalid-model.ts";
 import {
   arrayAt,
+  isTokenId,
   objectAt,
   optionalFlag,
   optionalText,
@@ -54,7 +55,7 @@ function readVocabulary(path: string, value: unknown): Map<string, number> {
   const vocabulary = new Map<string, number>();
   for (const [token, id] of Object.entries(objectAt(path, `"model.vocab"`, value))) {
     textAt(path, `a token of "model.vocab"`, token);
-    vocabulary.set(token, tokenIdAt(path, `"model.vocab".${quote(token)}`, id));
+    vocabulary.set(token, isTokenId(id) ? id : tokenIdAt(path, `"model.vocab".${quote(token)}`, id));
   }
   return vocabulary;
 }
