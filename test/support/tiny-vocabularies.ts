@@ -30,10 +30,10 @@ function train(words: readonly (readonly string[])[], count: number): Merge[] {
 /** A vocabulary over bytes, trained on a text. */
 export function trainByteLevel(
   text: string,
-  pattern: RegExp,
+  patterns: readonly RegExp[],
   count: number,
 ): { vocabulary: Record<string, number>; merges: Merge[] } {
-  const words = cutWords(text, [pattern]).map((word) => [...byteCharacters(word)]);
+  const words = cutWords(text, patterns).map((word) => [...byteCharacters(word)]);
   const merges = train(words, count);
   const tokens = [...BYTE_CHARACTERS, ...new Set(merges.map(([left, right]) => left + right))];
   return { vocabulary: Object.fromEntries(tokens.map((token, id) => [token, id])), merges };
