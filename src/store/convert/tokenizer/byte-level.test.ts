@@ -1,8 +1,9 @@
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { newModelFolder } from "../../../../test/support/model-folders.ts";
 import { loadNativeVocabulary } from "../../../../test/support/native-vocabulary.ts";
 import { byteLevelEncoder } from "../../../../test/support/plain-tokenizers.ts";
 import { PRE_TOKENIZER_CASES, patternsOf } from "../../../../test/support/pre-tokenizer-cases.ts";
@@ -16,13 +17,7 @@ const text = readFileSync(
 );
 const folder = temporaryFolder();
 
-function newFolder(files: Record<string, unknown>): string {
-  const path = mkdtempSync(join(folder.path, "model-"));
-  for (const [name, content] of Object.entries(files)) {
-    writeFileSync(join(path, name), typeof content === "string" ? content : JSON.stringify(content));
-  }
-  return path;
-}
+const newFolder = (files: Record<string, unknown>): string => newModelFolder(folder.path, files);
 
 const ASCII = [..."aehnstwTHESWMDRLdrvm'' \n\t\r.,!?-_/()[]{}<>$+=^|~`0123456789"];
 const BEYOND = [..."éßñÄКошка今天公猫これ한국١٢½①…—“”。、！\u00a0\u3000\u0301🚀👍🏽\u200d"];

@@ -1,8 +1,9 @@
-import { readFileSync, writeFileSync, copyFileSync, mkdtempSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { newModelFolder } from "../../../../test/support/model-folders.ts";
 import { loadNativeVocabulary } from "../../../../test/support/native-vocabulary.ts";
 import { mergingEncoder, sentencePieceEncoder } from "../../../../test/support/plain-tokenizers.ts";
 import { temporaryFolder } from "../../../../test/support/tiny-models.ts";
@@ -19,13 +20,7 @@ const text = readFileSync(join(fixture, "text.txt"), "utf8");
 const folder = temporaryFolder();
 const MODEL = { architecture: "llama" };
 
-function newFolder(files: Record<string, unknown>): string {
-  const path = mkdtempSync(join(folder.path, "model-"));
-  for (const [name, content] of Object.entries(files)) {
-    writeFileSync(join(path, name), content instanceof Uint8Array ? content : JSON.stringify(content));
-  }
-  return path;
-}
+const newFolder = (files: Record<string, unknown>): string => newModelFolder(folder.path, files);
 
 const PICKED = [
   "",
@@ -106,8 +101,7 @@ describe("a tokenizer.model", () => {
   );
 
   it("gives the tokens that SentencePiece itself gives for a model that it trained", async () => {
-    const path = newFolder({});
-    copyFileSync(join(fixture, "tokenizer.model"), join(path, "tokenizer.model"));
+    const path = newFolder({ "tokenizer.model": readFileSync(join(fixture, "tokenizer.model")) });
     const keys = await readTokenizer(path, { ...MODEL, vocabularySize: 600 });
     const native = await loadNativeVocabulary(keys);
     const cases = JSON.parse(readFileSync(join(fixture, "expected.json"), "utf8")) as [string, number[]][];
@@ -174,5 +168,74 @@ describe("a SentencePiece vocabulary in a tokenizer.json", () => {
     for (const picked of [...PICKED, ...text.split("\n")]) check(picked);
     fc.assert(fc.property(texts, check), { numRuns: 500 });
     native.close();
+  });
+
+  it("reads the merges of newer files, which use Metaspace, and of older ones, which write strings", async () => {
+    const expected = await read(tokenizerJson());
+    const metaspace = {
+      ...tokenizerJson({ merges: merges.map((merge) => merge.join(" ")) }),
+      normalizer: null,
+      pre_tokenizer: { type: "Metaspace", replacement: "▁", prepend_scheme: "first", split: false },
+    };
+    expect(await read(metaspace)).toEqual(expected);
+    const none = { ...metaspace.pre_tokenizer, prepend_scheme: "never" };
+    const keys = await read({ ...metaspace, pre_tokenizer: none });
+    expect(keys.get("tokenizer.ggml.add_space_prefix")).toEqual({ type: "bool", value: false });
+  });
+
+  it("gives the first token back the place that older libraries took from it", async () => {
+    // They leave out whatever has a score of 0.
+    const first = pieces.find(({ type, score }) => type === 1 && score === 0)?.text;
+    const without = merges.filter((merge) => merge.join("") !== first);
+    const native = await loadNativeVocabulary(await read(tokenizerJson({ merges: without })));
+    const byScore = sentencePieceEncoder({
+      pieces: pieces.map(({ text, score, type }) => ({ text, score, plain: type === 1 })),
+      added: special,
+      prefix: true,
+    });
+    for (const line of text.split("\n")) expect(native.encode(line)).toEqual(byScore(line));
+    native.close();
+  });
+
+  it("takes the leftmost of several ways to the same token, as SentencePiece does", async () => {
+    const repeated = [
+      ...pieces.slice(0, 259),
+      ...["▁a", "aa", "aaa", "▁", "a"].map((text, index) => ({ text, score: -index, type: 1 })),
+    ];
+    const json = tokenizerJson({
+      vocab: Object.fromEntries(repeated.map(({ text }, id) => [text, id])),
+      // The list prefers (aa, a), which lies further right in ▁a|a|aa|… than (a, aa).
+      merges: mergesOf(repeated),
+    });
+    const keys = await readTokenizer(newFolder({ "tokenizer.json": json, ...config }), {
+      ...MODEL,
+      vocabularySize: repeated.length,
+    });
+    const native = await loadNativeVocabulary(keys);
+    const byScore = sentencePieceEncoder({
+      pieces: repeated.map(({ text, score, type }) => ({ text, score, plain: type === 1 })),
+      added: special,
+      prefix: true,
+    });
+    for (let length = 1; length < 12; length++) {
+      expect(native.encode("a".repeat(length))).toEqual(byScore("a".repeat(length)));
+    }
+    native.close();
+  });
+
+  it("refuses merges that scores cannot express, by name", async () => {
+    const tokens = merges.map((merge) => merge.join(""));
+    // Of a token with two merges, one is taken away, or moved behind all others.
+    const place = tokens.findIndex((token, index) => tokens[index + 1] === token);
+    const [left, right] = merges[place] as [string, string];
+    const others = merges.filter((_, index) => index !== place);
+    await expect(read(tokenizerJson({ merges: others }))).rejects.toMatchObject({
+      code: "invalid_model",
+      message: expect.stringContaining(`no merge joins "${left}" and "${right}"`),
+    });
+    await expect(read(tokenizerJson({ merges: [...others, [left, right]] }))).rejects.toMatchObject({
+      code: "invalid_model",
+      message: expect.stringContaining(`the merges of "${left}${right}" do not stand together`),
+    });
   });
 });
