@@ -80,7 +80,7 @@ export function sentencePieceEncoder(source: {
     return score === undefined ? undefined : -score;
   };
   return withSpaces(source.added, source.prefix, (text) =>
-    joinBest([...text], rank).flatMap((symbol) => spell(symbol, ids)),
+    joinBest(Array.from(text), rank).flatMap((symbol) => spell(symbol, ids)),
   );
 }
 
@@ -102,7 +102,7 @@ export function mergingEncoder(source: {
   const rank = ranksOf(source.merges);
   return withSpaces(source.added, source.prefix, (text) =>
     // A character without a token is spelled in bytes before anything is joined.
-    joinBest([...text], rank).flatMap((symbol) => spell(symbol, ids)),
+    joinBest(Array.from(text), rank).flatMap((symbol) => spell(symbol, ids)),
   );
 }
 
@@ -135,7 +135,7 @@ export function byteLevelEncoder(source: {
     const text = byteCharacters(word);
     const whole = source.ignoreMerges ? ids.get(text) : undefined;
     if (whole !== undefined) return [whole];
-    return joinBest([...text], rank).map((symbol) => ids.get(symbol) ?? -1);
+    return joinBest(Array.from(text), rank).map((symbol) => ids.get(symbol) ?? -1);
   };
   return (text) =>
     cutAtTokens(text, source.added).flatMap((part) =>

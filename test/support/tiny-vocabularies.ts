@@ -33,7 +33,7 @@ export function trainByteLevel(
   patterns: readonly RegExp[],
   count: number,
 ): { vocabulary: Record<string, number>; merges: Merge[] } {
-  const words = cutWords(text, patterns).map((word) => [...byteCharacters(word)]);
+  const words = cutWords(text, patterns).map((word) => Array.from(byteCharacters(word)));
   const merges = train(words, count);
   const tokens = [...BYTE_CHARACTERS, ...new Set(merges.map(([left, right]) => left + right))];
   return { vocabulary: Object.fromEntries(tokens.map((token, id) => [token, id])), merges };
@@ -50,7 +50,7 @@ export interface TinyPiece {
 export function trainSentencePiece(text: string, count: number): TinyPiece[] {
   const words = text
     .split(/(?=[ \n])/)
-    .map((word) => [...word.replaceAll(" ", "\u2581").replaceAll("\n", "")]);
+    .map((word) => Array.from(word.replaceAll(" ", "\u2581").replaceAll("\n", "")));
   const joined = [...new Set(train(words, count).map(([left, right]) => left + right))];
   const characters = [...new Set(words.flat())].sort();
   const bytes = Array.from(
@@ -73,7 +73,7 @@ export function mergesOf(pieces: readonly TinyPiece[]): Merge[] {
     .filter(({ type }) => type === 1)
     .sort((a, b) => b.score - a.score)
     .flatMap(({ text }) => {
-      const symbols = [...text];
+      const symbols = Array.from(text);
       return symbols
         .slice(1)
         .map((_, index): Merge => [symbols.slice(0, index + 1).join(""), symbols.slice(index + 1).join("")])

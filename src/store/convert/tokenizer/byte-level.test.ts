@@ -1,5 +1,4 @@
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -19,8 +18,8 @@ const folder = temporaryFolder();
 
 const newFolder = (files: Record<string, unknown>): string => newModelFolder(folder.path, files);
 
-const ASCII = [..."aehnstwTHESWMDRLdrvm'' \n\t\r.,!?-_/()[]{}<>$+=^|~`0123456789"];
-const BEYOND = [..."éßñÄКошка今天公猫これ한국١٢½①…—“”。、！\u00a0\u3000\u0301🚀👍🏽\u200d"];
+const ASCII = Array.from("aehnstwTHESWMDRLdrvm'' \n\t\r.,!?-_/()[]{}<>$+=^|~`0123456789");
+const BEYOND = Array.from("éßñÄКошка今天公猫これ한국١٢½①…—“”。、！\u00a0\u3000\u0301🚀👍🏽\u200d");
 const PICKED = [
   "",
   " ",

@@ -13,7 +13,7 @@ import {
 } from "../../../../test/support/tiny-vocabularies.ts";
 import { readTokenizer } from "./read-tokenizer.ts";
 import { validateVocabulary } from "../../../gguf/validate-vocabulary.ts";
-import { Gguf } from "../../../gguf/gguf.ts";
+import { Gguf, type GgufContent } from "../../../gguf/gguf.ts";
 
 const folder = temporaryFolder();
 const pieces = trainSentencePiece("the cat and the hat and the bat", 12);
@@ -34,10 +34,10 @@ async function refusal(files: Record<string, unknown>, vocabularySize = size): P
 }
 
 /** What passes must pass the check that stands before native code; what does not must be refused in our words. */
-async function isReadOrRefused(files: Record<string, unknown>): Promise<void> {
+async function outcome(files: Record<string, unknown>): Promise<unknown> {
   try {
     const metadata = await read(files);
-    const gguf = {
+    const gguf: GgufContent = {
       path: "",
       paths: [],
       version: 3,
@@ -47,10 +47,13 @@ async function isReadOrRefused(files: Record<string, unknown>): Promise<void> {
       metadata,
     };
     validateVocabulary(new Gguf(gguf));
+    return "fine";
   } catch (error) {
-    expect(error).toMatchObject({ name: "MullError", code: "invalid_model" });
+    return MullError.is(error) ? error.code : error;
   }
 }
+
+const ACCEPTABLE = ["fine", "invalid_model"];
 
 describe("a hostile tokenizer.model", () => {
   it("of any bytes, cut off anywhere, or with any byte changed, is read or refused", async () => {
@@ -64,7 +67,9 @@ describe("a hostile tokenizer.model", () => {
       }),
     );
     await fc.assert(
-      fc.asyncProperty(damaged, (bytes) => isReadOrRefused({ "tokenizer.model": bytes })),
+      fc.asyncProperty(damaged, async (bytes) => {
+        expect(ACCEPTABLE).toContain(await outcome({ "tokenizer.model": bytes }));
+      }),
       { numRuns: 300 },
     );
   });
@@ -185,9 +190,10 @@ describe("a hostile tokenizer.json", () => {
       fc.dictionary(fc.string({ maxLength: 4 }), fc.integer({ min: -1, max: 400 }), { maxKeys: 5 }),
     );
     await fc.assert(
-      fc.asyncProperty(fc.constantFrom(...paths), anything, (path, to) =>
-        isReadOrRefused(change({ ...config, "tokenizer.json": valid }, path, to) as Record<string, unknown>),
-      ),
+      fc.asyncProperty(fc.constantFrom(...paths), anything, async (path, to) => {
+        const files = change({ ...config, "tokenizer.json": valid }, path, to);
+        expect(ACCEPTABLE).toContain(await outcome(files as Record<string, unknown>));
+      }),
       { numRuns: 500 },
     );
   });
@@ -250,13 +256,14 @@ describe("a hostile tokenizer.json", () => {
     expect(await refusal(files)).toMatch(message);
   });
 
-  it("that is nested without end is refused", async () => {
+  it("that is nested without end is read or refused", async () => {
     const nested = `${"[".repeat(1e6)}${"]".repeat(1e6)}`;
     for (const key of ["pre_tokenizer", "normalizer", "post_processor", "model", "added_tokens"]) {
       const json = JSON.stringify({ ...valid, [key]: "HERE" }).replace('"HERE"', nested);
-      await isReadOrRefused({ ...config, "tokenizer.json": json });
+      expect(ACCEPTABLE).toContain(await outcome({ ...config, "tokenizer.json": json }));
       const object = `${'{"type":"Sequence","processors":['.repeat(1e5)}${"]}".repeat(1e5)}`;
-      await isReadOrRefused({ ...config, "tokenizer.json": json.replace(nested, object) });
+      const files = { ...config, "tokenizer.json": json.replace(nested, object) };
+      expect(ACCEPTABLE).toContain(await outcome(files));
     }
   });
 });
