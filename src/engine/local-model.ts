@@ -23,6 +23,7 @@ import type { ModelInfo } from "../spec/model.ts";
 import { cacheIdentity } from "./cache-identity.ts";
 import { Embedder } from "./embedder.ts";
 import { parallelByMemory } from "./kv-bytes.ts";
+import { isSmallModel, mapsFile, mostCommonType, spareContexts } from "./memory-plan.ts";
 import { physicalCores } from "./physical-cores.ts";
 import { PictureRows } from "./picture-rows.ts";
 import type { PromptModel } from "./prompt-layout.ts";
@@ -43,14 +44,6 @@ export interface LocalModel extends PromptModel {
   /** All other control tokens that do not end an answer. */
   hiddenTokens: readonly number[];
 }
-
-/**
- * Below this, waiting for a second thread costs more than it computes: one thread is faster on an idle machine and
- * many times faster on a busy one, where threads that wait for each other wait for the scheduler.
- */
-const ONE_THREAD_BYTES = 64 * 1024 * 1024;
-
-const UNQUANTIZED = ["F32", "F16", "BF16"];
 
 /** Token type CONTROL of `tokenizer.ggml.token_type`. */
 const CONTROL = 3;
@@ -91,7 +84,8 @@ export async function loadLocalModel(
   const llama = declareLlama(libraries);
   checkLlamaLayout(llama);
   llama.backendInit();
-  const threads = options.threads ?? (fileBytes < ONE_THREAD_BYTES ? 1 : physicalCores());
+  const exact = isSmallModel(fileBytes);
+  const threads = options.threads ?? (exact ? 1 : physicalCores());
   const backend = new Backend(libraries, { device: options.device, threads });
   const encoder =
     projectorFile === undefined
@@ -102,16 +96,15 @@ export async function loadLocalModel(
         });
   const encoderBytes = projectorFile?.fileBytes ?? 0;
   const embeddingModel = isEmbeddingModel(textFile);
-  const exact = fileBytes < ONE_THREAD_BYTES;
   const text = new TextModel(libraries, llama, backend.ggml, {
     paths: textFile.paths,
     adapters: options.adapters,
     contextLength: options.contextLength,
     parallel: (contextLength) => chooseParallel(options, textFile, contextLength, fileBytes),
-    spareContexts: exact && !embeddingModel ? 1 : 0,
+    spareContexts: spareContexts({ exact, embeddingModel }),
     threads,
     embeddingModel,
-    memoryMap: !backend.isCpu || UNQUANTIZED.includes(mostCommonType(textFile)),
+    memoryMap: mapsFile(textFile, backend.isCpu),
     onProgress: (fraction) => onProgress(encoderBytes + fraction * textFile.fileBytes, fileBytes),
   });
   onProgress(fileBytes, fileBytes);
@@ -257,12 +250,4 @@ function namedTemplate(text: string, origin: string): ModelInfo["template"] {
   throw new MullError("invalid_argument", `There is no built-in chat template "${text}".`, {
     hint: `Built in: ${Object.keys(BUILTIN_TEMPLATES).join(", ")}; or give the source of one, in Jinja or as a Go template.`,
   });
-}
-
-/** Name of the tensor type that takes most of the file. */
-function mostCommonType(file: Gguf): string {
-  const bytes = new Map<string, number>();
-  for (const { type, bytes: size } of file.tensors.values()) bytes.set(type, (bytes.get(type) ?? 0) + size);
-  const [first] = [...bytes].sort((a, b) => b[1] - a[1]);
-  return first?.[0].toUpperCase() ?? "unknown";
 }
