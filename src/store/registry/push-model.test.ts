@@ -148,6 +148,8 @@ describe.skipIf(!hasDockerRegistry)("docker-registry", () => {
   });
 
   it("goes on with an upload where it was interrupted", async () => {
+    await push("me/before", randomBytes(10));
+    requests = [];
     const model = randomBytes(100_000);
     let patches = 0;
     disturb = (request) => {
