@@ -72,8 +72,8 @@ export function parseOpenSshKey(text: string): OllamaKey {
   if (type !== "ssh-ed25519") throw new Error(`it is of type ${type.replaceAll(/[^\w-]/g, "").slice(0, 40)}`);
   const x = secret.field(); // (32,) uint8: public half
   const seedAndPublic = secret.field(); // (64,) uint8
-  const half = publicKey.subarray(-32);
-  if (x.length !== 32 || seedAndPublic.length !== 64 || !half.equals(x)) throw new Error("it is damaged");
+  const isWhole = x.length === 32 && seedAndPublic.length === 64 && publicKey.equals(publicBytes(x));
+  if (!isWhole) throw new Error("it is damaged");
   const jwk = {
     kty: "OKP",
     crv: "Ed25519",
@@ -84,6 +84,12 @@ export function parseOpenSshKey(text: string): OllamaKey {
     publicKey: publicKey.toString("base64"),
     privateKey: createPrivateKey({ key: jwk, format: "jwk" }),
   };
+}
+
+/** Type and number, each with its length in front. */
+function publicBytes(x: Buffer): Buffer {
+  const type = Buffer.from("ssh-ed25519");
+  return Buffer.concat([Buffer.from([0, 0, 0, type.length]), type, Buffer.from([0, 0, 0, x.length]), x]);
 }
 
 interface FieldReader {

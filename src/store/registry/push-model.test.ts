@@ -9,10 +9,13 @@ import {
   REGISTRY_LOGIN,
   startDockerRegistry,
 } from "../../../test/support/docker-registry.ts";
-import { type PlainStore, plainStore } from "../../../test/support/plain-store.ts";
+import { bytesOf, nameOf, newStoreFolder, removeStoreFolders } from "../../../test/support/store-models.ts";
 import { createHttpClient } from "../http/create-http-client.ts";
 import type { HttpClient, HttpRequest } from "../http/http-client.ts";
 import { digestOf, hexOf } from "../digest.ts";
+import { CONFIG_TYPE, encodeManifest, layer } from "../manifest.ts";
+import type { StoredModel } from "../model-store.ts";
+import { openStore } from "../open-store.ts";
 import { parseReference } from "../reference.ts";
 import type { ByteRange, RemoteBlob } from "../remote-model.ts";
 import type { TransferProgress } from "../transfer-progress.ts";
@@ -21,7 +24,8 @@ import type { RegistryReference } from "./registry.ts";
 import { registryModel } from "./registry-model.ts";
 
 const home = mkdtempSync(join(tmpdir(), "mull-test-home-"));
-const store: PlainStore = plainStore();
+const root = newStoreFolder();
+const store = openStore({ root });
 let waits: number[] = [];
 let requests: string[] = [];
 /** Changes a request before it is sent, or fails instead. */
@@ -47,9 +51,21 @@ beforeEach(() => {
 });
 afterAll(async () => {
   await real.close();
-  store[Symbol.dispose]();
+  removeStoreFolders();
   rmSync(home, { recursive: true });
 });
+
+/** A model with these weights and a system message. */
+async function addModel(name: string, model: Uint8Array): Promise<StoredModel> {
+  const [config, weights, system] = [
+    await store.writeBlob(bytesOf('{"model_format":"gguf"}')),
+    await store.writeBlob(model),
+    await store.writeBlob(bytesOf("Be brief.")),
+  ];
+  const layers = [layer("model", weights.digest, weights.size), layer("system", system.digest, system.size)];
+  const bytes = encodeManifest({ config: { mediaType: CONFIG_TYPE, ...config }, layers });
+  return await store.writeManifest(nameOf(name), bytes);
+}
 
 const reference = (text: string): RegistryReference => parseReference(text) as RegistryReference;
 const options = { client, env: { HOME: home } };
@@ -75,8 +91,8 @@ describe.skipIf(!hasDockerRegistry)("docker-registry", () => {
     name: string,
     model: Uint8Array,
     more: Partial<PushOptions> = {},
-  ): Promise<ReturnType<PlainStore["add"]>> => {
-    const stored = store.add(`${registry.host}/${name}`, model);
+  ): Promise<StoredModel> => {
+    const stored = await addModel(`${registry.host}/${name}`, model);
     await pushModel(store, stored, reference(`${registry.host}/${name}`), { ...options, ...more });
     return stored;
   };
@@ -148,6 +164,8 @@ describe.skipIf(!hasDockerRegistry)("docker-registry", () => {
   });
 
   it("goes on with an upload where it was interrupted", async () => {
+    await push("me/before", randomBytes(10));
+    requests = [];
     const model = randomBytes(100_000);
     let patches = 0;
     disturb = (request) => {
@@ -185,13 +203,20 @@ describe.skipIf(!hasDockerRegistry)("docker-registry", () => {
 
   it("does not get a blob that is damaged, nor its manifest", async () => {
     const name = `${registry.host}/me/damaged`;
-    const stored = store.add(name, randomBytes(1000));
+    const stored = await addModel(name, randomBytes(1000));
     writeFileSync(store.paths.blob(stored.manifest.layers[0]!.digest), randomBytes(1000));
     await expect(pushModel(store, stored, reference(name), options)).rejects.toMatchObject({
       code: "invalid_model",
       message: /missing or damaged/,
     });
     await expect(registryModel(reference(name), options)).rejects.toMatchObject({ code: "model_not_found" });
+  });
+
+  it("takes a model from a store that is only read", async () => {
+    const name = `${registry.host}/me/read-only`;
+    const stored = await addModel(name, randomBytes(1000));
+    await pushModel(openStore({ root, readOnly: true }), stored, reference(name), options);
+    expect(digestOf(await pulled("me/read-only"))).toBe(stored.manifest.layers[0]?.digest);
   });
 
   it("is left in the middle when the push is cancelled", async () => {
@@ -209,7 +234,7 @@ describe.skipIf(!hasDockerRegistry)("docker-registry", () => {
 
   it("lets in who has logged in with docker", async () => {
     const name = `${locked.host}/me/private`;
-    const stored = store.add(name, randomBytes(1000));
+    const stored = await addModel(name, randomBytes(1000));
     const refused = {
       code: "unauthorized",
       hint: expect.stringContaining(`docker login ${locked.host}`) as string,

@@ -4,7 +4,7 @@ import { digestOf, parseDigest, shortDigest } from "../digest.ts";
 import { requireOk } from "../http/response-error.ts";
 import { blobsOf, type Descriptor, MANIFEST_TYPE } from "../manifest.ts";
 import { formatModelName } from "../model-name.ts";
-import type { ModelStore, StoredModel } from "../model-store.ts";
+import type { ModelStore, Pin, StoredModel } from "../model-store.ts";
 import type { OnTransferProgress } from "../transfer-progress.ts";
 import { OCI_MANIFEST_TYPE } from "./fetch-manifest.ts";
 import {
@@ -50,16 +50,24 @@ export async function pushModel(
   const bytes = await manifestBytes(store, from);
   const { config, layers } = from.manifest;
   const blobs = blobsOf({ config: layers[0] ?? config, layers: [...layers, config] });
-  const pin = await store.pin(blobs.map(({ digest }) => digest));
+  const pin = await pinIfWritable(store, blobs);
   try {
     const repository = await openRepository(to, options);
     for (const blob of blobs) await pushBlob(store, from, blob, repository, to, options);
     onProgress({ status: "pushing manifest" });
     await pushManifest(bytes, repository, to, options);
   } finally {
-    await pin.release();
+    await pin?.release();
   }
   onProgress({ status: "success" });
+}
+
+/** A store that is only read cannot be told to keep its blobs; should one go, it is missed when its turn comes. */
+async function pinIfWritable(store: PushedStore, blobs: readonly Descriptor[]): Promise<Pin | undefined> {
+  return await store.pin(blobs.map(({ digest }) => digest)).catch((error: unknown) => {
+    if (MullError.is(error) && error.code === "store_unavailable") return undefined;
+    throw error;
+  });
 }
 
 async function manifestBytes(store: PushedStore, from: StoredModel): Promise<Uint8Array> {

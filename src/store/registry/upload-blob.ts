@@ -1,4 +1,3 @@
-import { type FileHandle, open } from "node:fs/promises";
 import { MullError } from "../../spec/errors.ts";
 import { type Digest, parseDigest, shortDigest } from "../digest.ts";
 import type { HttpClient, HttpResponse } from "../http/http-client.ts";
@@ -6,6 +5,7 @@ import { nextHop } from "../http/next-hop.ts";
 import { requireOk } from "../http/response-error.ts";
 import { showUrl } from "../http/server-text.ts";
 import { unreachableFor } from "../http/unreachable.ts";
+import { readFilePart } from "./read-file-part.ts";
 import type { Repository } from "./registry.ts";
 import { retry } from "./retry.ts";
 
@@ -29,7 +29,6 @@ interface Blob {
 
 /** One request's worth: below what proxies in front of registries take. */
 const CHUNK_BYTES = 64 * 1024 * 1024;
-const READ_BYTES = 256 * 1024;
 /** A registry may pass a chunk on, or hash the whole blob, before it answers. */
 const CHUNK_TIMEOUT_MS = 2 * 60 * 1000;
 const COMMIT_TIMEOUT_MS = 15 * 60 * 1000;
@@ -206,27 +205,6 @@ function sessionOf(
     offset,
     chunkBytes: Number.isSafeInteger(least) ? Math.max(chunkBytes, least) : chunkBytes,
   };
-}
-
-async function* readFilePart(
-  path: string,
-  start: number,
-  end: number,
-  onProgress: (completed: number) => void,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  const file: FileHandle = await open(path, "r");
-  try {
-    for (let offset = start; offset < end;) {
-      const buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, end - offset));
-      const { bytesRead } = await file.read(buffer, 0, buffer.length, offset);
-      if (bytesRead === 0) throw new MullError("invalid_model", `'${path}' is shorter than it was.`);
-      yield buffer.subarray(0, bytesRead);
-      offset += bytesRead;
-      onProgress(offset);
-    }
-  } finally {
-    await file.close();
-  }
 }
 
 function lost(location: URL): MullError {
