@@ -63,7 +63,7 @@ export function unreadFolders(files: readonly WalkedFile[]): readonly WalkedFile
 async function problemOf(group: GgufGroup, files: readonly WalkedFile[]): Promise<string | undefined> {
   const [missing] = missingParts(group);
   if (missing !== undefined) {
-    return `${missingParts(group).length} of ${group.count} parts are missing, such as ${printable(missing)}`;
+    return `${group.count - group.parts.length} of ${group.count} parts are missing, such as ${printable(missing)}`;
   }
   for (const file of files) {
     const problem = file.problem ?? (file.size === 0 ? "is empty" : await wrongHead(file.path));

@@ -42,7 +42,7 @@ async function modelOfFile(path: string, stats: { size: number; mtime: Date }): 
   if (missing.length > 0) {
     throw new MullError(
       "invalid_model",
-      `${missing.length} of the model's ${group.count} parts are missing beside ${path}, such as ${printable(missing[0] ?? "")}.`,
+      `${group.count - group.parts.length} of the model's ${group.count} parts are missing beside ${path}, such as ${printable(missing[0] ?? "")}.`,
       { hint: "All parts must lie in one folder, under their own names." },
     );
   }
