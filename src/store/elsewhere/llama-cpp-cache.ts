@@ -1,4 +1,4 @@
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { isAbsolute, join } from "node:path";
 import { fileName, type GgufGroup, stemOf } from "../gguf-files/gguf-group.ts";
 import { homeOf } from "../hugging-face/hub.ts";
@@ -6,8 +6,6 @@ import { damaged, type FoundModel } from "./found-model.ts";
 import { foundGgufs, isGguf, unreadFolders } from "./found-ggufs.ts";
 import { listHubCache } from "./hugging-face-cache.ts";
 import { walkFolder, type WalkedFile } from "./walk-folder.ts";
-
-const MOST_MANIFEST_BYTES = 1024 * 1024;
 
 /**
  * What llama.cpp fetched: `LLAMA_CACHE`, else `llama.cpp` in the system's folder of caches. Until March 2026 files lay

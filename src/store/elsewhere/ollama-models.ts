@@ -36,7 +36,7 @@ export async function listOllamaModels(env: NodeJS.ProcessEnv): Promise<readonly
 
 async function listRoot(root: string): Promise<readonly FoundModel[]> {
   try {
-    const store = await openStore({ root, readOnly: true });
+    const store = openStore({ root, readOnly: true });
     const models = await Promise.all((await store.list()).map((model) => describe(store, model)));
     const unreadable = (await store.damaged()).map(({ name, path, problem }) =>
       damaged("ollama", formatModelName(name), path, problem),

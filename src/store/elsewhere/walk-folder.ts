@@ -18,7 +18,7 @@ export interface WalkOptions {
   /** 1: only what lies in the root itself. */
   depth: number;
   /** By name, without folders. */
-  wants(name: string): boolean;
+  wants: (name: string) => boolean;
   /** Files and folders looked at. Default 20,000. */
   mostEntries?: number;
 }

@@ -97,9 +97,12 @@ async function serveHub(
 ): Promise<{ hub: LoopbackServer; storage: LoopbackServer; env: NodeJS.ProcessEnv }> {
   const send = (content: Buffer | string) => (_: unknown, response: ServerResponse) =>
     void response.end(content);
-  const pathOf = (file: string): string => `/${REPOSITORY}/resolve/${COMMIT}/${file.split("/").map(encodeURIComponent).join("/")}`;
+  const pathOf = (file: string): string =>
+    `/${REPOSITORY}/resolve/${COMMIT}/${file.split("/").map(encodeURIComponent).join("/")}`;
   const storage = await serve(
-    Object.fromEntries(Object.entries(files).map(([file, content]) => [`GET ${pathOf(file)}?signed`, send(content)])),
+    Object.fromEntries(
+      Object.entries(files).map(([file, content]) => [`GET ${pathOf(file)}?signed`, send(content)]),
+    ),
   );
   const hub = await serve({
     [API]: (_, response) => sendJson(response, listing(files, more)),
@@ -140,7 +143,13 @@ describe("a model at Hugging Face", () => {
     });
     const store = openStore({ root: join(folder.path, "whole") });
     const remote = await find(`hf.co/${REPOSITORY}`, env, store);
-    expect(labels(remote)).toEqual(["llava-Q4_K_M.gguf", "mmproj-model-f16.gguf", "template", "system", "params"]);
+    expect(labels(remote)).toEqual([
+      "llava-Q4_K_M.gguf",
+      "mmproj-model-f16.gguf",
+      "template",
+      "system",
+      "params",
+    ]);
     expect(remote.blobs.map(({ digest }) => digest?.slice(7))).toEqual([
       sha256(bytes.text),
       sha256(bytes.projector),
@@ -152,11 +161,19 @@ describe("a model at Hugging Face", () => {
 
     const stored = await fetchRemote(remote, store);
     expect(formatModelName(stored.name)).toBe(`hf.co/${REPOSITORY}:latest`);
-    expect(stored.manifest.layers.map(kindOf)).toEqual(["model", "projector", "template", "system", "params"]);
+    expect(stored.manifest.layers.map(kindOf)).toEqual([
+      "model",
+      "projector",
+      "template",
+      "system",
+      "params",
+    ]);
     expect(stored.manifest.layers[0]?.annotations).toEqual({
       [SOURCE_ANNOTATION]: `${hub.url}/${REPOSITORY}/resolve/${COMMIT}/llava-Q4_K_M.gguf`,
     });
-    const config = JSON.parse(readFileSync(store.paths.blob(stored.manifest.config.digest), "utf8")) as unknown;
+    const config = JSON.parse(
+      readFileSync(store.paths.blob(stored.manifest.config.digest), "utf8"),
+    ) as unknown;
     expect(config).toEqual({
       model_format: "gguf",
       model_family: "llama",
@@ -182,7 +199,10 @@ describe("a model at Hugging Face", () => {
 
   it("brings all parts of a split file, in order, from the folder of its quantization", async () => {
     const files = Object.fromEntries(
-      bytes.parts.map((part, index) => [`Q8_0/a model-0000${index + 1}-of-0000${bytes.parts.length}.gguf`, part]),
+      bytes.parts.map((part, index) => [
+        `Q8_0/a model-0000${index + 1}-of-0000${bytes.parts.length}.gguf`,
+        part,
+      ]),
     );
     const { env } = await serveHub({ ...files, "mmproj-F16.gguf": bytes.projector });
     const store = openStore({ root: join(folder.path, "split") });
@@ -211,7 +231,10 @@ describe("a model at Hugging Face", () => {
   });
 
   it("says how to convert a repository of safetensors", async () => {
-    const { env } = await serveHub({ "model-00001-of-00002.safetensors": Buffer.from("x"), "config.json": "{}" });
+    const { env } = await serveHub({
+      "model-00001-of-00002.safetensors": Buffer.from("x"),
+      "config.json": "{}",
+    });
     await expect(find(`hf.co/${REPOSITORY}`, env)).rejects.toMatchObject({
       code: "invalid_model",
       hint: expect.stringContaining("mull create") as string,
@@ -222,7 +245,10 @@ describe("a model at Hugging Face", () => {
     const { env, hub, storage } = await serveHub({ "m-Q4_0.gguf": bytes.text });
     const store = openStore({ root: join(folder.path, "token") });
     await fetchRemote(await find(`hf.co/${REPOSITORY}`, { ...env, HF_TOKEN: "hf_secret" }, store), store);
-    expect(hub.requests.map(({ headers }) => headers.authorization)).toEqual(["Bearer hf_secret", "Bearer hf_secret"]);
+    expect(hub.requests.map(({ headers }) => headers.authorization)).toEqual([
+      "Bearer hf_secret",
+      "Bearer hf_secret",
+    ]);
     expect(storage.requests.map(({ headers }) => headers.authorization)).toEqual([undefined]);
   });
 
@@ -247,18 +273,15 @@ describe("a model at Hugging Face", () => {
   });
 
   it.each([
-    [401, "unauthorized", /HF_TOKEN/],
-    [403, "unauthorized", /HF_TOKEN/],
-    [404, "model_not_found", /name/],
-    [429, "rate_limited", /Try again/],
-    [500, "server_unreachable", undefined],
+    [401, "unauthorized", "set HF_TOKEN"],
+    [403, "unauthorized", "set HF_TOKEN"],
+    [404, "model_not_found", "name"],
+    [429, "rate_limited", "Try again"],
   ] as const)("says what the Hub's status %i means", async (status, code, hint) => {
     const hub = await serve({ [API]: (_, response) => sendJson(response, { error: "No." }, status) });
-    const asking = find(`hf.co/${REPOSITORY}`, { HF_ENDPOINT: hub.url, HF_HOME: "/nonexistent" });
-    await expect(asking).rejects.toMatchObject({
-      code,
-      ...(hint === undefined ? {} : { hint: expect.stringMatching(hint) as string }),
-    });
+    await expect(
+      find(`hf.co/${REPOSITORY}`, { HF_ENDPOINT: hub.url, HF_HOME: "/nonexistent" }),
+    ).rejects.toMatchObject({ code, hint: expect.stringContaining(hint) as string });
   });
 
   it.each([
@@ -279,9 +302,13 @@ describe("a model at Hugging Face", () => {
     const siblings = [
       null,
       { rfilename: 5 },
-      ...["../evil-Q4_0.gguf", "/etc/evil-Q4_0.gguf", "a//evil-Q4_0.gguf", "evil\u0000-Q4_0.gguf", "a\\..\\evil-Q4_0.gguf"].map(
-        (rfilename) => ({ rfilename, size: 1 }),
-      ),
+      ...[
+        "../evil-Q4_0.gguf",
+        "/etc/evil-Q4_0.gguf",
+        "a//evil-Q4_0.gguf",
+        "evil\u0000-Q4_0.gguf",
+        "a\\..\\evil-Q4_0.gguf",
+      ].map((rfilename) => ({ rfilename, size: 1 })),
       { rfilename: "good-Q4_0.gguf", size: -1, lfs: { sha256: "../../x", size: "many" } },
     ];
     const hub = await serve({ [API]: (_, response) => sendJson(response, { sha: COMMIT, siblings }) });
@@ -307,12 +334,15 @@ describe("a model at Hugging Face", () => {
     await expect(fetchRemote(remote, store)).rejects.toMatchObject({ code: "invalid_model" });
   });
 
-  it.each(["ftp://x", "no address", "https://user:secret@host"])("refuses HF_ENDPOINT=%s", async (endpoint) => {
-    await expect(find(`hf.co/${REPOSITORY}`, { HF_ENDPOINT: endpoint })).rejects.toMatchObject({
-      code: "invalid_argument",
-      message: expect.not.stringContaining("secret") as string,
-    });
-  });
+  it.each(["ftp://x", "no address", "https://user:secret@host"])(
+    "refuses HF_ENDPOINT=%s",
+    async (endpoint) => {
+      await expect(find(`hf.co/${REPOSITORY}`, { HF_ENDPOINT: endpoint })).rejects.toMatchObject({
+        code: "invalid_argument",
+        message: expect.not.stringContaining("secret") as string,
+      });
+    },
+  );
 
   it("refuses a token with a line break in it, and does not repeat it", async () => {
     const env = { HF_ENDPOINT: "http://127.0.0.1:1", HF_TOKEN: "hf_secret\r\nx: y" };
