@@ -41,7 +41,8 @@ describe("pico, the model that ships", () => {
     const libraries = loadLibraries({ device: "cpu" });
     const backend = new Backend(libraries, { device: "cpu", threads: 1 });
     const text = new TextModel(libraries, declareLlama(libraries), backend.ggml, {
-      path: path("models/pico/pico.gguf"),
+      paths: [path("models/pico/pico.gguf")],
+      adapters: [],
       contextLength: 128,
       parallel: () => 1,
       embeddingModel: false,

@@ -3,7 +3,7 @@ import type { Model } from "../spec/model.ts";
 import type { LoadOptions } from "../spec/options.ts";
 import { ModelHandle } from "./model-handle.ts";
 import type { EngineLoadOptions } from "./protocol.ts";
-import { resolveModel } from "./resolve-model.ts";
+import { resolveFiles } from "./resolve-model.ts";
 
 const PRECISIONS = ["auto", "f32", "f16", "bf16", "q8_0"];
 
@@ -37,7 +37,7 @@ export async function load(model: string | LoadOptions = "pico", options: LoadOp
 }
 
 function engineOptions(options: LoadOptions): EngineLoadOptions {
-  const files = resolveModel(options.model ?? "pico", options.projector);
+  const files = resolveFiles(options);
   const precision = options.encoderPrecision ?? "auto";
   if (!PRECISIONS.includes(precision)) {
     throw new MullError("invalid_argument", `There is no encoder precision "${precision}".`, {

@@ -9,6 +9,7 @@ import { TemplateRenderer } from "../chat/template-renderer.ts";
 import { openImageEncoder } from "../encoders/open-image-encoder.ts";
 import type { Gguf } from "../gguf/gguf.ts";
 import { readGguf } from "../gguf/read.ts";
+import { validateAdapter } from "../gguf/validate-adapter.ts";
 import { validateProjector } from "../gguf/validate-projector.ts";
 import { validateTextModel } from "../gguf/validate-text-model.ts";
 import { Backend } from "../native/backend.ts";
@@ -67,17 +68,21 @@ export async function loadLocalModel(
   onProgress: (completedBytes: number, totalBytes: number) => void,
 ): Promise<LocalModel> {
   const renderer = new TemplateRenderer();
-  const textFile = await readGguf(options.model);
+  const textFile = await readGguf(options.splitFiles ?? options.model);
   validateTextModel(textFile);
+  const adapters = await readAdapters(options.adapters, textFile);
   const projectorFile = options.projector === undefined ? undefined : await readGguf(options.projector);
   if (projectorFile !== undefined) {
     validateProjector(projectorFile);
     requireSameWidth(textFile, projectorFile);
   }
-  const fileBytes = textFile.fileBytes + (projectorFile?.fileBytes ?? 0);
+  const adapterBytes = adapters.reduce((sum, adapter) => sum + adapter.fileBytes, 0);
+  const fileBytes = textFile.fileBytes + (projectorFile?.fileBytes ?? 0) + adapterBytes;
   onProgress(0, fileBytes);
   const cache = openCache({ diskCache: options.diskCache });
-  const digestedFiles = { model: textFile.paths, projector: projectorFile?.paths ?? [] };
+  // A KV state is of the text model with its adapters; a picture's rows do not depend on them.
+  const textFiles = [...textFile.paths, ...options.adapters];
+  const digestedFiles = { model: textFiles, projector: projectorFile?.paths ?? [] };
   // Started before native code keeps the only thread of libuv's pool busy: the cache's thread loads its code through it.
   await Promise.race([cache.fileDigest(textFile.path), setTimeout(CACHE_START_MS)]);
 
@@ -98,7 +103,8 @@ export async function loadLocalModel(
   const embeddingModel = isEmbeddingModel(textFile);
   const exact = fileBytes < ONE_THREAD_BYTES;
   const text = new TextModel(libraries, llama, backend.ggml, {
-    path: textFile.path,
+    paths: textFile.paths,
+    adapters: options.adapters,
     contextLength: options.contextLength,
     parallel: (contextLength) => chooseParallel(options, textFile, contextLength, fileBytes),
     spareContexts: exact && !embeddingModel ? 1 : 0,
@@ -172,6 +178,7 @@ export async function loadLocalModel(
       files: {
         model: options.model,
         ...(options.projector === undefined ? {} : { projector: options.projector }),
+        ...(options.adapters.length === 0 ? {} : { adapters: options.adapters }),
       },
       fileBytes,
       ...(license === undefined ? {} : { license }),
@@ -179,6 +186,16 @@ export async function loadLocalModel(
       threads,
     },
   };
+}
+
+async function readAdapters(paths: readonly string[], textFile: Gguf): Promise<Gguf[]> {
+  const adapters: Gguf[] = [];
+  for (const path of paths) {
+    const adapter = await readGguf(path);
+    validateAdapter(adapter, textFile);
+    adapters.push(adapter);
+  }
+  return adapters;
 }
 
 /** `{architecture}.pooling_type` says how token states become one vector: 1 mean, 2 first token, 3 last token. */

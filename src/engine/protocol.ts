@@ -37,6 +37,9 @@ export interface EngineLoadOptions {
   name: string;
   model: string;
   projector: string | undefined;
+  /** All files of a split model in order, where their names do not say so. */
+  splitFiles: readonly string[] | undefined;
+  adapters: readonly string[];
   contextLength: number | undefined;
   parallel: number | "auto";
   diskCache: boolean;

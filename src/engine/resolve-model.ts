@@ -4,12 +4,20 @@ import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { MullError } from "../spec/errors.ts";
 import { nearNames } from "../spec/near-names.ts";
+import type { LoadOptions } from "../spec/options.ts";
 
 export interface ModelFiles {
   /** What the model is called in messages: its name, or the file's. */
   name: string;
   model: string;
   projector: string | undefined;
+}
+
+/** All files of a model, as absolute paths. */
+export interface LoadFiles extends ModelFiles {
+  /** All files of the text model in order, where their names do not say so. */
+  splitFiles: readonly string[] | undefined;
+  adapters: readonly string[];
 }
 
 /** The models that ship in the package, by name: folder `models/<name>/`. */
@@ -41,6 +49,31 @@ export function resolveModel(reference: string, projector?: string): ModelFiles 
         : `Available: ${BUNDLED_MODELS.join(", ")}. `) +
       "A model on disk is given by the path of its .gguf file, with --projector for its mmproj file.",
   });
+}
+
+/**
+ * What load options name, to files.
+ * @throws MullError `model_not_found`, `invalid_argument`
+ */
+export function resolveFiles(options: Omit<LoadOptions, "signal" | "onProgress">): LoadFiles {
+  const splitFiles = options.splitFiles?.map(absolute);
+  const adapters = (options.adapters ?? []).map(absolute);
+  if (splitFiles === undefined) {
+    return { ...resolveModel(options.model ?? "pico", options.projector), splitFiles, adapters };
+  }
+  const [first] = splitFiles;
+  if (first === undefined) throw new MullError("invalid_argument", "splitFiles is an empty list.");
+  if (options.model !== undefined && absolute(options.model) !== first) {
+    throw new MullError(
+      "invalid_argument",
+      `model is ${options.model}, but splitFiles begins with ${first}.`,
+      {
+        hint: "Give all files of the model in order; model is the first of them, or left out.",
+      },
+    );
+  }
+  const projector = options.projector === undefined ? undefined : absolute(options.projector);
+  return { name: options.model ?? first, model: first, projector, splitFiles, adapters };
 }
 
 function absolute(path: string): string {

@@ -110,7 +110,7 @@ export interface ModelInfo {
   /** Jinja source of the chat template in use, and where it came from: "gguf", a built-in name, or "option". */
   template: { source: string; origin: string };
   /** Absolute paths of its files. */
-  files: { model: string; projector?: string };
+  files: { model: string; projector?: string; adapters?: readonly string[] };
   /** Size of all files on disk, in bytes. */
   fileBytes: number;
   license?: string;
