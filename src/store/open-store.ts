@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import { BlobFiles } from "./disk/blob-files.ts";
 import { Claims } from "./disk/claims.ts";
 import { type FileSystem, fileSystem } from "./disk/file-system.ts";
@@ -7,6 +8,7 @@ import { ModelFiles } from "./disk/model-files.ts";
 import { createPin } from "./disk/pins.ts";
 import { ProcessLock } from "./disk/process-lock.ts";
 import { prune } from "./disk/prune.ts";
+import { publishBlob } from "./disk/publish-blob.ts";
 import { receiveBlob, writeBlob } from "./disk/receive-blob.ts";
 import { requireWritable, type StoreContext } from "./disk/store-context.ts";
 import { storeError } from "./disk/store-error.ts";
@@ -33,7 +35,7 @@ export interface OpenStoreOptions {
 /** Opens a store. Nothing is touched before the first call; a root that is not there is an empty store. */
 export function openStore(options: OpenStoreOptions = {}): ModelStore {
   const { readOnly = false, fileSystem: fs = fileSystem, now = Date.now } = options;
-  const paths = storePaths(options.root ?? defaultStoreRoot(options.env ?? process.env));
+  const paths = storePaths(resolve(options.root ?? defaultStoreRoot(options.env ?? process.env)));
   const claims = new Claims(fs, paths.locks);
   const context: StoreContext = {
     fs,
@@ -73,7 +75,7 @@ export function openStore(options: OpenStoreOptions = {}): ModelStore {
     writeBlob: (bytes) => attempt(() => writeBlob(context, blobs, bytes)),
     receiveBlob: (body, how = {}) => attempt(() => receiveBlob(context, blobs, body, how)),
     importFile: (path, how = {}) => attempt(() => importFile(context, blobs, path, how)),
-    publish: (path, blob) => attempt(() => blobs.publish(path, blob)),
+    publish: (path, blob) => attempt(() => publishBlob(context, blobs, path, blob)),
     temporaryFile: () =>
       attempt(async () => {
         requireWritable(context);

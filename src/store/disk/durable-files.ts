@@ -2,14 +2,14 @@ import { constants } from "node:fs";
 import { dirname } from "node:path";
 import { errorCode, type FileSystem, ifThere, type StoreFile } from "./file-system.ts";
 
-const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
+const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY } = constants;
 
 /** A new file: no other has this name. */
 export const NEW_FILE: number = O_CREAT | O_EXCL | O_WRONLY;
 /** Opening a pipe would otherwise wait for its other end. */
-export const READ_FILE: number = O_RDONLY | (O_NONBLOCK ?? 0);
+export const READ_FILE: number = O_RDONLY | O_NONBLOCK;
 /** As it stands there, and nothing that a link leads to. */
-export const READ_OWN_FILE: number = READ_FILE | (O_NOFOLLOW ?? 0);
+export const READ_OWN_FILE: number = READ_FILE | O_NOFOLLOW;
 
 /** A name is on the disk when its folder is. Windows cannot, and need not. */
 export async function syncFolder(fs: FileSystem, folder: string): Promise<void> {
@@ -19,6 +19,17 @@ export async function syncFolder(fs: FileSystem, folder: string): Promise<void> 
     await handle.sync();
   } finally {
     await handle.close().catch(() => {});
+  }
+}
+
+/** The bytes of a file to the disk. Where that fails they may be lost: it is not to be tried again. */
+export async function syncFile(fs: FileSystem, path: string): Promise<void> {
+  // Windows syncs only what may be written to.
+  const file = await fs.open(path, process.platform === "win32" ? O_RDWR : READ_FILE);
+  try {
+    await file.sync();
+  } finally {
+    await file.close().catch(() => {});
   }
 }
 

@@ -1,5 +1,24 @@
-import { constants, type BigIntStats, type Dirent } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readdirSync, readSync } from "node:fs";
 import * as nodeFs from "node:fs/promises";
+
+export interface FileStats {
+  readonly size: bigint;
+  readonly ino: bigint;
+  readonly dev: bigint;
+  readonly nlink: bigint;
+  readonly mtimeNs: bigint;
+  readonly ctimeNs: bigint;
+  isFile(): boolean;
+  isDirectory(): boolean;
+  isSymbolicLink(): boolean;
+}
+
+export interface FolderEntry {
+  readonly name: string;
+  isFile(): boolean;
+  isDirectory(): boolean;
+  isSymbolicLink(): boolean;
+}
 
 /** An open file. Positions are always said: nothing depends on where the last call ended. */
 export interface StoreFile {
@@ -15,7 +34,7 @@ export interface StoreFile {
     length: number,
     position: number,
   ): Promise<{ readonly bytesWritten: number }>;
-  stat(): Promise<BigIntStats>;
+  stat(): Promise<FileStats>;
   sync(): Promise<void>;
   close(): Promise<void>;
 }
@@ -24,11 +43,15 @@ export interface StoreFile {
 export interface FileSystem {
   open(path: string, flags: number, mode?: number): Promise<StoreFile>;
   /** Follows links. */
-  stat(path: string): Promise<BigIntStats>;
-  lstat(path: string): Promise<BigIntStats>;
+  stat(path: string): Promise<FileStats>;
+  lstat(path: string): Promise<FileStats>;
   /** One folder, whose parent is there. */
   mkdir(path: string): Promise<void>;
-  readdir(path: string): Promise<Dirent[]>;
+  readdir(path: string): Promise<readonly FolderEntry[]>;
+  /** At once: hundreds of small files are read several times as fast as by threads. */
+  readdirSync(path: string): readonly FolderEntry[];
+  /** A whole file that no link leads to, cut after so many bytes. */
+  readFileSync(path: string, mostBytes: number): { readonly bytes: Uint8Array; readonly stats: FileStats };
   rename(from: string, to: string): Promise<void>;
   link(from: string, to: string): Promise<void>;
   /** A copy that shares its blocks until one of the two is written to. Fails where the file system has none. */
@@ -56,6 +79,8 @@ export const fileSystem: FileSystem = {
   lstat: (path) => nodeFs.lstat(path, { bigint: true }),
   mkdir: (path) => nodeFs.mkdir(path),
   readdir: (path) => nodeFs.readdir(path, { withFileTypes: true }),
+  readdirSync: (path) => readdirSync(path, { withFileTypes: true }),
+  readFileSync: readWholeFileSync,
   rename: nodeFs.rename,
   link: nodeFs.link,
   clone: (from, to) => nodeFs.copyFile(from, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE_FORCE),
@@ -65,6 +90,26 @@ export const fileSystem: FileSystem = {
   utimes: nodeFs.utimes,
   statfs: (path) => nodeFs.statfs(path, { bigint: true }),
 };
+
+function readWholeFileSync(path: string, mostBytes: number): { bytes: Uint8Array; stats: FileStats } {
+  // A pipe would wait for its other end.
+  const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
+  const descriptor = openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  try {
+    const stats = fstatSync(descriptor, { bigint: true });
+    // One more than it has, to see whether it grows.
+    const buffer = new Uint8Array(Math.min(Number(stats.size) + 1, mostBytes));
+    let filled = 0;
+    while (filled < buffer.length) {
+      const count = readSync(descriptor, buffer, filled, buffer.length - filled, filled);
+      if (count === 0) break;
+      filled += count;
+    }
+    return { bytes: buffer.subarray(0, filled), stats };
+  } finally {
+    closeSync(descriptor);
+  }
+}
 
 /** "ENOENT" and the like; "" for what is no error of the system. */
 export function errorCode(error: unknown): string {
@@ -76,7 +121,15 @@ export async function ifThere<T>(call: Promise<T>): Promise<T | undefined> {
   try {
     return await call;
   } catch (error) {
-    if (errorCode(error) === "ENOENT" || errorCode(error) === "ENOTDIR") return undefined;
+    if (isMissing(error)) return undefined;
     throw error;
   }
+}
+
+export function isMissing(error: unknown): boolean {
+  return ["ENOENT", "ENOTDIR"].includes(errorCode(error));
+}
+
+export function millisecondsOf(nanoseconds: bigint): number {
+  return Number(nanoseconds / 1_000_000n);
 }

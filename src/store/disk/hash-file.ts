@@ -1,9 +1,8 @@
 import { createHash } from "node:crypto";
-import type { BigIntStats } from "node:fs";
 import { MullError } from "../../spec/errors.ts";
 import { type Digest, digestOfHex } from "../digest.ts";
 import { READ_FILE } from "./durable-files.ts";
-import type { FileSystem, StoreFile } from "./file-system.ts";
+import { type FileStats, type FileSystem, millisecondsOf, type StoreFile } from "./file-system.ts";
 import { throwIfAborted } from "./store-error.ts";
 import { type FileIdentity, identityOf, isSameFile } from "./verification-record.ts";
 
@@ -46,9 +45,9 @@ export async function hashFile(fs: FileSystem, path: string, options: HashOption
  * Waits until a file that was changed just now can not change again without showing another time. Its times are
  * those of a clock that moves in steps.
  */
-async function settledStats(file: StoreFile, now: () => number): Promise<BigIntStats> {
+async function settledStats(file: StoreFile, now: () => number): Promise<FileStats> {
   const stats = await file.stat();
-  const newest = Math.max(Number(stats.mtimeMs), Number(stats.ctimeMs));
+  const newest = millisecondsOf(stats.mtimeNs > stats.ctimeNs ? stats.mtimeNs : stats.ctimeNs);
   // In the future by much: the clock was set back, and what comes now has another time in any case.
   if (Math.abs(now() - newest) > COARSE_TICK_MS) return stats;
   const isCoarse = stats.mtimeNs % 1_000_000_000n === 0n && stats.ctimeNs % 1_000_000_000n === 0n;

@@ -1,11 +1,12 @@
 import { MullError } from "../../spec/errors.ts";
 import type { Blob, BlobFiles } from "./blob-files.ts";
 import { copyFile } from "./copy-file.ts";
-import { removeFile } from "./durable-files.ts";
+import { READ_FILE, removeFile } from "./durable-files.ts";
 import { errorCode, ifThere } from "./file-system.ts";
 import { requireSpace } from "./free-space.ts";
 import type { HashedFile } from "./hash-file.ts";
 import { hashInWorker } from "./hash-in-worker.ts";
+import { publishBlob } from "./publish-blob.ts";
 import { requireWritable, type StoreContext } from "./store-context.ts";
 
 export interface ImportOptions {
@@ -28,10 +29,12 @@ export async function importFile(
   const source = await ifThere(fs.realpath(path));
   const stats = source === undefined ? undefined : await ifThere(fs.stat(source));
   if (source === undefined || !stats?.isFile()) throw notFound(path, stats !== undefined);
+  await requireReadable(context, source, path);
   const temporary = await temporaries.create();
   try {
-    const { digest, size } = await bringIn(context, source, temporary, Number(stats.size), options);
-    await blobs.publish(temporary, { digest, size });
+    const hashed = await bringIn(context, source, temporary, Number(stats.size), options);
+    const { digest, size } = hashed;
+    await publishBlob(context, blobs, temporary, { digest, size }, hashed.identity);
     return { digest, size };
   } finally {
     await temporaries.remove(temporary);
@@ -71,6 +74,20 @@ async function isPossible(attempt: Promise<void>): Promise<boolean> {
     if (["ENOSPC", "EDQUOT", "EIO", "ENOENT", "EMFILE", "ENFILE", "EROFS"].includes(errorCode(error)))
       throw error;
     return false;
+  }
+}
+
+async function requireReadable({ fs }: StoreContext, source: string, path: string): Promise<void> {
+  try {
+    const file = await fs.open(source, READ_FILE);
+    await file.close();
+  } catch (error) {
+    if (!["EACCES", "EPERM", "ENOENT"].includes(errorCode(error))) throw error;
+    const problem = (error as Error).message;
+    throw new MullError("model_not_found", `The file ${path} cannot be read: ${problem}.`, {
+      hint: "Give your user the right to read it.",
+      cause: error,
+    });
   }
 }
 

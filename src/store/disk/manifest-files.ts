@@ -1,3 +1,4 @@
+import { MullError } from "../../spec/errors.ts";
 import { dirname, join } from "node:path";
 import { type ModelName, modelName } from "../model-name.ts";
 import { folderOfHost, hostOfFolder } from "../store-paths.ts";
@@ -5,6 +6,7 @@ import { claimSuffix } from "./claims.ts";
 import { isOtherDisk, removeFile, syncFolder, writeNewFile } from "./durable-files.ts";
 import { errorCode, ifThere } from "./file-system.ts";
 import type { ManifestFile } from "./manifest-scan.ts";
+import { ARRIVING } from "./publish-blob.ts";
 import type { StoreContext } from "./store-context.ts";
 
 /**
@@ -44,42 +46,46 @@ async function sameNames(
   isLast: boolean,
 ): Promise<readonly string[]> {
   const key = wanted.toLowerCase();
-  const entries = (await ifThere(fs.readdir(folder))) ?? [];
+  const entries = ((await ifThere(fs.readdir(folder))) ?? []).filter(
+    ({ name }) => name.toLowerCase() === key,
+  );
+  const obstacle = isLast ? undefined : entries.find((entry) => !entry.isDirectory());
+  if (obstacle !== undefined) {
+    throw new MullError("store_unavailable", `${join(folder, obstacle.name)} is no folder.`, {
+      hint: "Links are not followed there. Move it away, or put a folder in its place.",
+    });
+  }
   return entries
-    .filter((entry) => (isLast || entry.isDirectory()) && entry.name.toLowerCase() === key)
     .map((entry) => entry.name)
     .sort((one, other) => Number(other === wanted) - Number(one === wanted));
 }
 
 /** Puts bytes in the place of a manifest in one step. They are on the disk afterwards. */
 export async function placeManifest(
-  { fs, folders, temporaries }: StoreContext,
+  { claims, fs, folders, paths, temporaries }: StoreContext,
   path: string,
   bytes: Uint8Array,
 ): Promise<void> {
-  await temporaries.use(async (temporary) => {
-    await writeNewFile(fs, temporary, bytes);
-    await folders.ensure(dirname(path));
-    try {
+  await folders.ensure(dirname(path));
+  try {
+    await temporaries.use(async (temporary) => {
+      await writeNewFile(fs, temporary, bytes);
       await fs.rename(temporary, path);
-    } catch (error) {
-      if (!isOtherDisk(error)) throw error;
-      await placeFromBeside(path, bytes);
-    }
-    await syncFolder(fs, dirname(path));
-  });
-
-  /** Where `manifests/` is on another disk than `partial/`. No name begins with a dot. */
-  async function placeFromBeside(place: string, content: Uint8Array): Promise<void> {
-    const beside = join(dirname(place), `.${claimSuffix()}`);
-    await writeNewFile(fs, beside, content);
+    });
+  } catch (error) {
+    if (!isOtherDisk(error)) throw error;
+    const name = `${ARRIVING}.${claimSuffix()}`;
+    const beside = join(paths.manifests, name);
+    await claims.hold(name);
     try {
-      await fs.rename(beside, place);
-    } catch (error) {
+      await writeNewFile(fs, beside, bytes);
+      await fs.rename(beside, path);
+    } finally {
       await removeFile(fs, beside).catch(() => {});
-      throw error;
+      await claims.drop(name);
     }
   }
+  await syncFolder(fs, dirname(path));
 }
 
 /** Removes a manifest, and the folders that are empty without it. */

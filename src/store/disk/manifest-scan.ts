@@ -1,18 +1,17 @@
-import type { Dirent } from "node:fs";
 import { join } from "node:path";
+import { performance } from "node:perf_hooks";
+import { MullError } from "../../spec/errors.ts";
 import { digestOf } from "../digest.ts";
-import { blobsOf, parseManifest } from "../manifest.ts";
+import { blobsOf, type Manifest, parseManifest } from "../manifest.ts";
 import { type ModelName, type ModelNameParts, modelName } from "../model-name.ts";
 import type { DamagedModel, StoredModel } from "../model-store.ts";
 import { hostOfFolder } from "../store-paths.ts";
-import { READ_OWN_FILE, readFully } from "./durable-files.ts";
-import { errorCode, type FileSystem, ifThere } from "./file-system.ts";
-import { mapLimited } from "./map-limited.ts";
+import { errorCode, type FileSystem, type FolderEntry, isMissing, millisecondsOf } from "./file-system.ts";
 
 /** More than parseManifest takes. */
-const MOST_BYTES = 4 * 1024 * 1024 + 1;
-/** Open files at a time. */
-const AT_ONCE = 32;
+export const MOST_MANIFEST_BYTES: number = 4 * 1024 * 1024 + 1;
+/** What waits for this thread is let in so often. */
+const SLICE_MS = 8;
 
 /** A manifest's file as it lies there. */
 export interface ManifestFile {
@@ -31,104 +30,110 @@ type Found = ManifestFile & { problem?: string };
 
 /** Reads every manifest. Links are not followed: they could lead anywhere. */
 export async function scanManifests(fs: FileSystem, folder: string): Promise<ManifestScan> {
-  const { files, obstacles } = await walk(fs, folder);
-  const results = await mapLimited(files, AT_ONCE, (file) => readManifest(fs, file));
   const models: (StoredModel & { path: string })[] = [];
   const damaged: DamagedModel[] = [];
-  for (const result of results) {
-    if (result === undefined) continue;
-    if ("problem" in result) damaged.push(result);
-    else models.push(result);
+  const obstacles: { path: string; problem: string }[] = [];
+  let rested = performance.now();
+  for (const file of walk(fs, folder, [], obstacles)) {
+    const result = file === undefined ? undefined : readOrReport(fs, file);
+    if (result !== undefined && "problem" in result) damaged.push(result);
+    else if (result !== undefined) models.push(result);
+    if (performance.now() - rested < SLICE_MS) continue;
+    await new Promise((resolve) => setImmediate(resolve));
+    rested = performance.now();
   }
   return { models, damaged, obstacles };
 }
 
-/** Undefined: it is not there any more. */
-export async function readManifest(
+/**
+ * Undefined: it is not there any more.
+ *
+ * @throws errors of the system, which say nothing about the manifest
+ */
+export function readManifest(
   fs: FileSystem,
   { name, path, problem }: Found,
-): Promise<(StoredModel & { path: string }) | DamagedModel | undefined> {
+): (StoredModel & { path: string }) | DamagedModel | undefined {
   if (problem !== undefined) return { name, path, problem };
   try {
-    const file = await readManifestFile(fs, path);
-    if (file === undefined) return undefined;
-    const manifest = parseManifest(file.bytes, path);
-    const bytes = blobsOf(manifest).reduce((sum, { size }) => sum + size, 0);
-    return { name, path, digest: digestOf(file.bytes), manifest, bytes, modifiedAt: file.modifiedAt };
+    const { bytes, stats } = fs.readFileSync(path, MOST_MANIFEST_BYTES);
+    const modifiedAt = new Date(millisecondsOf(stats.mtimeNs));
+    return { path, ...storedModel(name, bytes, parseManifest(bytes, path), modifiedAt) };
   } catch (error) {
+    if (isMissing(error)) return undefined;
+    if (!MullError.is(error) && !["ELOOP", "EMLINK", "EISDIR"].includes(errorCode(error))) throw error;
     return { name, path, problem: problemOf(error) };
   }
 }
 
-export async function readManifestFile(
-  fs: FileSystem,
-  path: string,
-): Promise<{ bytes: Uint8Array; modifiedAt: Date } | undefined> {
-  const file = await ifThere(fs.open(path, READ_OWN_FILE));
-  if (file === undefined) return undefined;
+/** @param bytes of the manifest */
+export function storedModel(
+  name: ModelName,
+  bytes: Uint8Array,
+  manifest: Manifest,
+  modifiedAt: Date,
+): StoredModel {
+  const total = blobsOf(manifest).reduce((sum, { size }) => sum + size, 0);
+  return { name, digest: digestOf(bytes), manifest, bytes: total, modifiedAt };
+}
+
+function readOrReport(fs: FileSystem, file: Found): ReturnType<typeof readManifest> {
   try {
-    const { mtimeMs } = await file.stat();
-    return { bytes: await readFully(file, MOST_BYTES), modifiedAt: new Date(Number(mtimeMs)) };
-  } finally {
-    await file.close().catch(() => {});
+    return readManifest(fs, file);
+  } catch (error) {
+    return { name: file.name, path: file.path, problem: problemOf(error) };
   }
 }
 
 function problemOf(error: unknown): string {
   const code = errorCode(error);
-  if (code === "ELOOP" || code === "EMLINK") return "it is a link, and links are not followed";
+  if (code === "ELOOP" || code === "EMLINK") return IS_LINK;
   if (code === "EISDIR") return "it is a folder";
   return error instanceof Error ? error.message : String(error);
 }
 
+const IS_LINK = "it is a link, and links are not followed";
 const LEVELS = ["host", "namespace", "model", "tag"] as const satisfies readonly (keyof ModelNameParts)[];
 
-async function walk(
+/** Manifests below a folder; undefined now and then, where it looked into a folder. */
+function* walk(
   fs: FileSystem,
-  root: string,
-): Promise<{ files: Found[]; obstacles: { path: string; problem: string }[] }> {
-  const files: Found[] = [];
-  const obstacles: { path: string; problem: string }[] = [];
-
-  let folders: { path: string; names: readonly string[] }[] = [{ path: root, names: [] }];
-  for (const level of LEVELS) {
-    const below: typeof folders = [];
-    await mapLimited(folders, AT_ONCE, async ({ path, names }) => {
-      for (const entry of await entriesOf(fs, path, obstacles)) {
-        const child = { path: join(path, entry.name), names: [...names, entry.name] };
-        if (level === "tag") files.push(...tagFile(child, entry));
-        else if (entry.isDirectory()) below.push(child);
-        else if (entry.isSymbolicLink()) {
-          obstacles.push({ path: child.path, problem: "it is a link, and links are not followed" });
-        }
-      }
-    });
-    folders = below;
+  folder: string,
+  names: readonly string[],
+  obstacles: { path: string; problem: string }[],
+): Generator<Found | undefined, void, undefined> {
+  const isLast = names.length === LEVELS.length - 1;
+  yield undefined;
+  for (const entry of entriesOf(fs, folder, obstacles)) {
+    const child = { path: join(folder, entry.name), names: [...names, entry.name] };
+    if (isLast) yield tagFile(child, entry);
+    else if (entry.isDirectory()) yield* walk(fs, child.path, child.names, obstacles);
+    else if (entry.isSymbolicLink()) obstacles.push({ path: child.path, problem: IS_LINK });
   }
-  return { files, obstacles };
 }
 
-async function entriesOf(
+function entriesOf(
   fs: FileSystem,
   path: string,
   obstacles: { path: string; problem: string }[],
-): Promise<readonly Dirent[]> {
+): readonly FolderEntry[] {
   try {
-    return (await ifThere(fs.readdir(path))) ?? [];
+    return fs.readdirSync(path);
   } catch (error) {
-    obstacles.push({ path, problem: problemOf(error) });
+    if (!isMissing(error)) obstacles.push({ path, problem: problemOf(error) });
     return [];
   }
 }
 
-/** Nothing for files that cannot be a manifest, such as .DS_Store. */
-function tagFile({ path, names }: { path: string; names: readonly string[] }, entry: Dirent): Found[] {
+/** Undefined for files that cannot be a manifest, such as .DS_Store. */
+function tagFile(
+  { path, names }: { path: string; names: readonly string[] },
+  entry: FolderEntry,
+): Found | undefined {
   const name = nameFrom(names);
-  if (name === undefined) return [];
-  if (entry.isFile()) return [{ name, path }];
-  if (entry.isDirectory()) return [{ name, path, problem: "it is a folder" }];
-  if (entry.isSymbolicLink()) return [{ name, path, problem: "it is a link, and links are not followed" }];
-  return [{ name, path, problem: "it is no file" }];
+  if (name === undefined || entry.isFile()) return name && { name, path };
+  if (entry.isDirectory()) return { name, path, problem: "it is a folder" };
+  return { name, path, problem: entry.isSymbolicLink() ? IS_LINK : "it is no file" };
 }
 
 function nameFrom([folder = "", namespace = "", model = "", tag = ""]: readonly string[]):

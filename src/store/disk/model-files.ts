@@ -1,11 +1,12 @@
 import { MullError } from "../../spec/errors.ts";
 import type { Digest } from "../digest.ts";
-import { blobsOf, layersOf, parseManifest } from "../manifest.ts";
+import { blobsOf, layersOf, type Manifest, parseManifest } from "../manifest.ts";
 import { formatModelName, type ModelName } from "../model-name.ts";
 import type { DamagedModel, StoredModel } from "../model-store.ts";
 import type { BlobFiles } from "./blob-files.ts";
+import { millisecondsOf } from "./file-system.ts";
 import { locateManifest, placeManifest, removeManifest } from "./manifest-files.ts";
-import { readManifest, readManifestFile, scanManifests } from "./manifest-scan.ts";
+import { MOST_MANIFEST_BYTES, readManifest, scanManifests, storedModel } from "./manifest-scan.ts";
 import { pinnedDigests } from "./pins.ts";
 import { isKnown, modelsByBlob } from "./references.ts";
 import { changeStore, type StoreContext } from "./store-context.ts";
@@ -32,7 +33,7 @@ export class ModelFiles {
   async find(name: ModelName): Promise<StoredModel | undefined> {
     const place = await locateManifest(this.#context, name);
     if (!place.isThere) return undefined;
-    const found = await readManifest(this.#context.fs, place);
+    const found = readManifest(this.#context.fs, place);
     if (found !== undefined && "problem" in found) throw damagedError(found);
     return found;
   }
@@ -57,32 +58,39 @@ export class ModelFiles {
       const place = await locateManifest(this.#context, name);
       await confirm();
       await placeManifest(this.#context, place.path, bytes);
-      const written = await readManifest(this.#context.fs, place);
-      if (written !== undefined && !("problem" in written)) return written;
-      throw written === undefined ? notFoundError(name) : damagedError(written);
+      const { mtimeNs } = await this.#context.fs.lstat(place.path);
+      return storedModel(place.name, bytes, manifest, new Date(millisecondsOf(mtimeNs)));
     });
   }
 
   async copy(from: ModelName, to: ModelName): Promise<StoredModel> {
     const place = await locateManifest(this.#context, from);
-    const file = await readManifestFile(this.#context.fs, place.path);
-    if (file === undefined) throw notFoundError(from);
-    return this.write(to, file.bytes);
+    if (!place.isThere) throw notFoundError(from);
+    return this.write(to, this.#context.fs.readFileSync(place.path, MOST_MANIFEST_BYTES).bytes);
   }
 
   /** First the name, then the blobs: whoever dies in between leaves blobs that the next prune removes. */
   remove(name: ModelName): Promise<{ freedBytes: number }> {
     return changeStore(this.#context, async (confirm) => {
       const place = await locateManifest(this.#context, name);
-      const model = place.isThere ? await readManifest(this.#context.fs, place) : undefined;
-      if (model === undefined) throw notFoundError(name);
+      if (!place.isThere) throw notFoundError(name);
+      const manifest = this.#manifestAt(place.path);
       await confirm();
       await removeManifest(this.#context, place.path);
-      return { freedBytes: "problem" in model ? 0 : await this.#removeBlobs(model) };
+      return { freedBytes: manifest === undefined ? 0 : await this.#removeBlobs(manifest) };
     });
   }
 
-  async #removeBlobs({ manifest }: StoredModel): Promise<number> {
+  /** Undefined for one that cannot be read: it can be removed all the same, and a prune finds its blobs. */
+  #manifestAt(path: string): Manifest | undefined {
+    try {
+      return parseManifest(this.#context.fs.readFileSync(path, MOST_MANIFEST_BYTES).bytes, path);
+    } catch {
+      return undefined;
+    }
+  }
+
+  async #removeBlobs(manifest: Manifest): Promise<number> {
     const scan = await this.#scan();
     if (!isKnown(scan)) return 0;
     const needed = modelsByBlob(scan);

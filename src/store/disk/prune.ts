@@ -1,11 +1,12 @@
 import { join } from "node:path";
 import { type Digest, hexOf, parseDigest } from "../digest.ts";
-import { ARRIVING, type BlobFiles } from "./blob-files.ts";
+import { type BlobFiles, DAMAGED } from "./blob-files.ts";
 import { TEMPORARY } from "./temporary-files.ts";
 import { removeFile } from "./durable-files.ts";
 import { ifThere } from "./file-system.ts";
 import { scanManifests } from "./manifest-scan.ts";
 import { pinnedDigests, settlePins } from "./pins.ts";
+import { ARRIVING } from "./publish-blob.ts";
 import { isKnown, modelsByBlob } from "./references.ts";
 import { changeStore, type StoreContext } from "./store-context.ts";
 
@@ -39,7 +40,10 @@ export async function prune(
 /** Blobs by the names of their files. */
 export async function blobsThere({ fs, paths }: StoreContext): Promise<Digest[]> {
   const entries = (await ifThere(fs.readdir(paths.blobs))) ?? [];
-  return entries.flatMap(({ name }) => (name.startsWith("sha256-") ? (parseDigest(name) ?? []) : []));
+  return entries.flatMap((entry) => {
+    const digest = entry.isDirectory() ? undefined : parseDigest(entry.name);
+    return digest !== undefined && entry.name === `sha256-${hexOf(digest)}` ? digest : [];
+  });
 }
 
 /** A file that no blob is made of any more. */
@@ -62,6 +66,8 @@ export async function findLeftovers(
   for (const [folder, prefix] of [
     [paths.partial, TEMPORARY],
     [paths.blobs, ARRIVING],
+    [paths.manifests, ARRIVING],
+    [paths.locks, ARRIVING],
     [paths.locks, TEMPORARY],
     [paths.locks, "choosing"],
     [paths.locks, "ticket"],
@@ -71,8 +77,11 @@ export async function findLeftovers(
       leftovers.push({ path: join(folder, name), problem: "its process died" });
     }
   }
-  for (const name of await namesIn(context, paths.damaged)) {
-    leftovers.push({ path: join(paths.damaged, name), problem: "its content was not what its name said" });
+  for (const folder of [paths.damaged, paths.blobs]) {
+    for (const name of await namesIn(context, folder)) {
+      if (!name.startsWith(`${DAMAGED}.`)) continue;
+      leftovers.push({ path: join(folder, name), problem: "its content was not what its name said" });
+    }
   }
   const hexes = new Set([...there].map(hexOf));
   for (const name of await namesIn(context, paths.verified)) {

@@ -4,6 +4,7 @@ import { type Digest, digestOf, digestOfHex } from "../digest.ts";
 import type { Blob, BlobFiles } from "./blob-files.ts";
 import { openNewFile, writeFully, writeNewFile } from "./durable-files.ts";
 import type { StoreFile } from "./file-system.ts";
+import { publishBlob } from "./publish-blob.ts";
 import { requireWritable, type StoreContext } from "./store-context.ts";
 import { throwIfAborted } from "./store-error.ts";
 import { unlessAborted } from "./turn-queue.ts";
@@ -21,7 +22,7 @@ export async function writeBlob(context: StoreContext, blobs: BlobFiles, bytes: 
   const { fs, temporaries } = context;
   await temporaries.use(async (path) => {
     await writeNewFile(fs, path, bytes);
-    await blobs.publish(path, blob);
+    await publishBlob(context, blobs, path, blob);
   });
   return blob;
 }
@@ -45,7 +46,7 @@ export async function receiveBlob(
     } finally {
       await file.close().catch(() => {});
     }
-    await blobs.publish(path, blob);
+    await publishBlob(context, blobs, path, blob);
     return blob;
   });
 }

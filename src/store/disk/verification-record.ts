@@ -1,7 +1,7 @@
-import type { BigIntStats } from "node:fs";
 import { join } from "node:path";
 import { type Digest, hexOf } from "../digest.ts";
 import { makeFolder, readSmallFile, removeFile, syncFolder, writeNewFile } from "./durable-files.ts";
+import type { FileStats } from "./file-system.ts";
 import type { StoreContext } from "./store-context.ts";
 
 /** What tells one state of a file from another without reading it. Decimal digits. */
@@ -14,7 +14,7 @@ export interface FileIdentity {
   readonly changedNs: string;
 }
 
-export function identityOf({ size, ino, dev, mtimeNs, ctimeNs }: BigIntStats): FileIdentity {
+export function identityOf({ size, ino, dev, mtimeNs, ctimeNs }: FileStats): FileIdentity {
   return {
     size: String(size),
     inode: String(ino),
