@@ -103,7 +103,7 @@ describe("a request", () => {
     });
     const { body } = await client().send({ url });
     for await (const _ of body) break;
-    await requests[0]?.closed;
+    await expect(requests[0]?.closed).resolves.toBeUndefined();
   });
 });
 
@@ -384,7 +384,10 @@ describe("a proxy", () => {
       socket.once("data", (head) => {
         asked.push(head.toString());
         socket.write(`HTTP/1.1 ${status} x\r\n\r\n`);
-        if (target === "") return void socket.end();
+        if (target === "") {
+          socket.end();
+          return;
+        }
         const [host = "", port] = target.split(":");
         const upstream = connect(Number(port), host).on("error", () => socket.destroy());
         socket.pipe(upstream).pipe(socket);

@@ -50,9 +50,9 @@ export interface HttpResponse {
    * The whole body. At most `limit` bytes (default 4 MiB) within a minute.
    * @throws MullError `server_unreachable`
    */
-  bytes(limit?: number): Promise<Uint8Array>;
+  bytes: (limit?: number) => Promise<Uint8Array>;
   /** The body does not matter: frees the connection. */
-  discard(): void;
+  discard: () => void;
 }
 
 export interface Clock {
