@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { string, uint32 } from "../gguf/metadata.ts";
 import { writeGguf } from "../gguf/write.ts";
+import { writeRandomAdapter } from "../../bench/random-adapter.ts";
 import { temporaryFolder, tinyPair } from "../../test/support/tiny-models.ts";
 import { modelConfig, readGgufLayer } from "./gguf-layers.ts";
 
@@ -58,6 +59,26 @@ describe("modelConfig", () => {
       file_type: "Q4_0",
     });
     expect(modelConfig([text], []).model_families).toEqual(["llama"]);
+  });
+
+  it("takes adapters that are for the text model, and no others", async () => {
+    const { model } = await tinyPair(folder.path);
+    const other = await tinyPair(folder.path, { text: { embedding: 128, heads: 4 } });
+    const text = await readGgufLayer(model);
+    const path = join(folder.path, "lora.gguf");
+    await writeRandomAdapter(path, text.gguf, {
+      rank: 2,
+      alpha: 4,
+      tensors: ["blk.0.attn_q.weight"],
+      seed: 3,
+    });
+    const adapter = await readGgufLayer(path);
+    expect(modelConfig([text, adapter], []).model_family).toBe("llama");
+    const wrong = await readGgufLayer(other.model);
+    expect(() => modelConfig([wrong, adapter], [])).toThrow(
+      expect.objectContaining({ code: "invalid_model" }),
+    );
+    expect(() => modelConfig([adapter], [])).toThrow(/an adapter, not a text model/);
   });
 
   it("refuses what makes no model", async () => {

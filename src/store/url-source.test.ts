@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { writeRandomTextModel } from "../../bench/random-model.ts";
-import { fetchRemote } from "../../test/support/fetch-remote.ts";
+import { pullModel } from "./pull/pull-model.ts";
 import {
   type LoopbackRoute,
   type LoopbackServer,
@@ -80,7 +80,7 @@ describe("a model at an address", () => {
       },
     ]);
     expect(server.requests.map(({ headers }) => headers.range)).toEqual(["bytes=0-63"]);
-    const { manifest } = await fetchRemote(remote, store);
+    const { manifest } = await pullModel(store, remote);
     expect(manifest.layers[0]?.annotations).toEqual({
       [SOURCE_ANNOTATION]: `${server.url}/x/my%20llava.gguf`,
     });
@@ -108,7 +108,7 @@ describe("a model at an address", () => {
     const store = openStore({ root: join(folder.path, "plain") });
     const remote = await open(`${server.url}/m.gguf`, store);
     expect(remote.blobs).toMatchObject([{ size: undefined, key: undefined }]);
-    expect((await fetchRemote(remote, store)).manifest.layers[0]?.size).toBe(model.length);
+    expect((await pullModel(store, remote)).manifest.layers[0]?.size).toBe(model.length);
   });
 
   it("goes by its date when there is no strong ETag", async () => {
@@ -201,7 +201,7 @@ describe("a model at an address", () => {
     const server = await serve({ "GET /m.gguf": file(model.subarray(0, 200)) });
     const store = openStore({ root: join(folder.path, "cut") });
     const remote = await open(`${server.url}/m.gguf`, store);
-    await expect(fetchRemote(remote, store)).rejects.toMatchObject({ code: "invalid_model" });
+    await expect(pullModel(store, remote)).rejects.toMatchObject({ code: "invalid_model" });
     expect(await store.list()).toEqual([]);
   });
 });

@@ -7,7 +7,7 @@ import { endpointOf, hubOf } from "./hugging-face/hub.ts";
 import type { HttpClient, HttpResponse } from "./http/http-client.ts";
 import { openRanges } from "./http/open-ranges.ts";
 import { requireOk } from "./http/response-error.ts";
-import { showUrl } from "./http/server-text.ts";
+import { serverText, showUrl } from "./http/server-text.ts";
 import { LAYER_TYPE } from "./manifest.ts";
 import type { ModelStore } from "./model-store.ts";
 import type { ModelReference } from "./reference.ts";
@@ -182,7 +182,7 @@ function withoutSecrets(url: URL): string {
 function decodeName({ pathname }: URL): string {
   const name = pathname.slice(pathname.lastIndexOf("/") + 1);
   try {
-    return decodeURIComponent(name);
+    return serverText(decodeURIComponent(name));
   } catch {
     return name;
   }

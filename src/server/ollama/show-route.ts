@@ -1,5 +1,5 @@
 import { createRoute, z } from "@hono/zod-openapi";
-import { resolveModel } from "../../engine/resolve-model.ts";
+import { resolveFiles } from "../../engine/resolve-model.ts";
 import { readModelHeaders } from "../../store/facts/model-facts.ts";
 import { factsOf } from "../pool/facts-of.ts";
 import { readBody } from "../read-body.ts";
@@ -61,9 +61,8 @@ export const showRoute: RouteModule = (app, context) => {
     const name = requireName(body.model, body.name);
     const entry = await findModel(context.models, name, (missing) => `model '${missing}' not found`);
     const facts = await factsOf(entry.load);
-    const { text, projector } = await readModelHeaders(
-      resolveModel(entry.load.model ?? "pico", entry.load.projector),
-    );
+    const { model, splitFiles, ...others } = resolveFiles(entry.load);
+    const { text, projector } = await readModelHeaders({ ...others, model: splitFiles ?? model });
     const verbose = body.verbose ?? false;
     const parameters = parametersOf(entry);
     return c.json({

@@ -163,6 +163,7 @@ describe("the Hugging Face cache", () => {
     putHubFile(hub(), "org/bert", "aaa", "config.json", '{"model_type":"bert"}');
     putHubFile(hub(), "org/bert", "aaa", "model.safetensors", "weights");
     putHubFile(hub(), "org/odd", "aaa", "config.json", "null");
+    symlinkSync("nowhere", join(hub(), "models--org--odd", "snapshots", "aaa", "more.safetensors"));
     putHubFile(hub(), "org/odd", "aaa", "model.safetensors", "weights");
     expect(await list("hugging-face")).toMatchObject([
       { name: "hf.co/llava-hf/llava-1.5-7b-hf", kind: "folder", folder: dirname(weights), model: [] },
@@ -314,9 +315,11 @@ describe("anything on disk", () => {
   it.runIf(process.getuid?.() !== 0)("is reported when nobody may read it", async () => {
     const repository = join(models(), "pub", "repo");
     put(join(repository, "m.gguf"), GGUF);
-    chmodSync(repository, 0);
-    expect(Object.values(await problems())).toEqual([expect.stringContaining("EACCES")]);
-    chmodSync(repository, 0o700);
+    put(join(hub(), "x"), "x");
+    for (const folder of [repository, hub()]) chmodSync(folder, 0);
+    const all = await listElsewhere(env);
+    for (const folder of [repository, hub()]) chmodSync(folder, 0o700);
+    expect(all.map(({ problem }) => problem)).toEqual(["cannot be read (EACCES)", "cannot be read (EACCES)"]);
   });
 
   it("may be files where folders are expected", async () => {

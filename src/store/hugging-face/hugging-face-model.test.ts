@@ -7,7 +7,7 @@ import { writeRandomProjector } from "../../../bench/random-projector.ts";
 import { writeRandomTextModel } from "../../../bench/random-model.ts";
 import { readGguf } from "../../gguf/read.ts";
 import { writeGguf } from "../../gguf/write.ts";
-import { fetchRemote } from "../../../test/support/fetch-remote.ts";
+import { pullModel } from "../pull/pull-model.ts";
 import {
   type LoopbackRoute,
   type LoopbackServer,
@@ -159,7 +159,7 @@ describe("a model at Hugging Face", () => {
     ]);
     expect(remote.blobs[0]?.size).toBe(bytes.text.length);
 
-    const stored = await fetchRemote(remote, store);
+    const stored = await pullModel(store, remote);
     expect(formatModelName(stored.name)).toBe(`hf.co/${REPOSITORY}:latest`);
     expect(stored.manifest.layers.map(kindOf)).toEqual([
       "model",
@@ -193,7 +193,7 @@ describe("a model at Hugging Face", () => {
   it("takes text only when there is no projector", async () => {
     const { env } = await serveHub({ "llava-Q4_0.gguf": bytes.text });
     const store = openStore({ root: join(folder.path, "text-only") });
-    const stored = await fetchRemote(await find(`hf.co/${REPOSITORY}:q4_0`, env, store), store);
+    const stored = await pullModel(store, await find(`hf.co/${REPOSITORY}:q4_0`, env, store));
     expect(stored.manifest.layers.map(kindOf)).toEqual(["model"]);
   });
 
@@ -208,7 +208,7 @@ describe("a model at Hugging Face", () => {
     const store = openStore({ root: join(folder.path, "split") });
     const remote = await find(`hf.co/${REPOSITORY}:Q8_0`, env, store);
     expect(labels(remote)).toEqual([...Object.keys(files), "mmproj-F16.gguf"]);
-    const stored = await fetchRemote(remote, store);
+    const stored = await pullModel(store, remote);
     expect(layersOf(stored.manifest, "model").map(({ digest }) => digest)).toEqual(
       bytes.parts.map((part) => `sha256:${sha256(part)}`),
     );
@@ -244,7 +244,7 @@ describe("a model at Hugging Face", () => {
   it("shows its token to the Hub and to nobody else", async () => {
     const { env, hub, storage } = await serveHub({ "m-Q4_0.gguf": bytes.text });
     const store = openStore({ root: join(folder.path, "token") });
-    await fetchRemote(await find(`hf.co/${REPOSITORY}`, { ...env, HF_TOKEN: "hf_secret" }, store), store);
+    await pullModel(store, await find(`hf.co/${REPOSITORY}`, { ...env, HF_TOKEN: "hf_secret" }, store));
     expect(hub.requests.map(({ headers }) => headers.authorization)).toEqual([
       "Bearer hf_secret",
       "Bearer hf_secret",
@@ -320,7 +320,7 @@ describe("a model at Hugging Face", () => {
     const { env } = await serveHub({ "m-Q4_0.gguf": bytes.projector });
     const store = openStore({ root: join(folder.path, "no-text") });
     const remote = await find(`hf.co/${REPOSITORY}`, env, store);
-    await expect(fetchRemote(remote, store)).rejects.toMatchObject({
+    await expect(pullModel(store, remote)).rejects.toMatchObject({
       code: "invalid_model",
       message: expect.stringContaining("a projector, not a text model") as string,
     });
@@ -331,7 +331,7 @@ describe("a model at Hugging Face", () => {
     const { env } = await serveHub({ "m-Q4_0.gguf": bytes.text, params: "temperature 1" });
     const store = openStore({ root: join(folder.path, "params") });
     const remote = await find(`hf.co/${REPOSITORY}`, env, store);
-    await expect(fetchRemote(remote, store)).rejects.toMatchObject({ code: "invalid_model" });
+    await expect(pullModel(store, remote)).rejects.toMatchObject({ code: "invalid_model" });
   });
 
   it.each(["ftp://x", "no address", "https://user:secret@host"])(
