@@ -315,11 +315,17 @@ describe("anything on disk", () => {
   it.runIf(process.getuid?.() !== 0)("is reported when nobody may read it", async () => {
     const repository = join(models(), "pub", "repo");
     put(join(repository, "m.gguf"), GGUF);
+    const manifests = join(home, ".ollama", "models", "manifests");
     put(join(hub(), "x"), "x");
-    for (const folder of [repository, hub()]) chmodSync(folder, 0);
+    put(join(manifests, "x"), "x");
+    for (const folder of [repository, hub(), manifests]) chmodSync(folder, 0);
     const all = await listElsewhere(env);
-    for (const folder of [repository, hub()]) chmodSync(folder, 0o700);
-    expect(all.map(({ problem }) => problem)).toEqual(["cannot be read (EACCES)", "cannot be read (EACCES)"]);
+    for (const folder of [repository, hub(), manifests]) chmodSync(folder, 0o700);
+    expect(all.map(({ source, problem }) => [source, problem])).toEqual([
+      ["ollama", expect.stringContaining("EACCES")],
+      ["hugging-face", "cannot be read (EACCES)"],
+      ["lm-studio", "cannot be read (EACCES)"],
+    ]);
   });
 
   it("may be files where folders are expected", async () => {
