@@ -22,6 +22,7 @@ import type { ModelInfo } from "../spec/model.ts";
 import { cacheIdentity } from "./cache-identity.ts";
 import { Embedder } from "./embedder.ts";
 import { parallelByMemory } from "./kv-bytes.ts";
+import { isSmallModel, mapsFile, mostCommonType, spareContexts } from "./memory-plan.ts";
 import { physicalCores } from "./physical-cores.ts";
 import { PictureRows } from "./picture-rows.ts";
 import type { PromptModel } from "./prompt-layout.ts";
@@ -42,14 +43,6 @@ export interface LocalModel extends PromptModel {
   /** All other control tokens that do not end an answer. */
   hiddenTokens: readonly number[];
 }
-
-/**
- * Below this, waiting for a second thread costs more than it computes: one thread is faster on an idle machine and
- * many times faster on a busy one, where threads that wait for each other wait for the scheduler.
- */
-const ONE_THREAD_BYTES = 64 * 1024 * 1024;
-
-const UNQUANTIZED = ["F32", "F16", "BF16"];
 
 /** Token type CONTROL of `tokenizer.ggml.token_type`. */
 const CONTROL = 3;
@@ -90,7 +83,8 @@ export async function loadLocalModel(
   const llama = declareLlama(libraries);
   checkLlamaLayout(llama);
   llama.backendInit();
-  const threads = options.threads ?? (fileBytes < ONE_THREAD_BYTES ? 1 : physicalCores());
+  const exact = isSmallModel(fileBytes);
+  const threads = options.threads ?? (exact ? 1 : physicalCores());
   const backend = new Backend(libraries, { device: options.device, threads });
   const encoder =
     projectorFile === undefined
@@ -101,16 +95,15 @@ export async function loadLocalModel(
         });
   const encoderBytes = projectorFile?.fileBytes ?? 0;
   const embeddingModel = isEmbeddingModel(textFile);
-  const exact = fileBytes < ONE_THREAD_BYTES;
   const text = new TextModel(libraries, llama, backend.ggml, {
     paths: textFile.paths,
     adapters: options.adapters,
     contextLength: options.contextLength,
     parallel: (contextLength) => chooseParallel(options, textFile, contextLength, fileBytes),
-    spareContexts: exact && !embeddingModel ? 1 : 0,
+    spareContexts: spareContexts({ exact, embeddingModel }),
     threads,
     embeddingModel,
-    memoryMap: !backend.isCpu || UNQUANTIZED.includes(mostCommonType(textFile)),
+    memoryMap: mapsFile(textFile, backend.isCpu),
     onProgress: (fraction) => onProgress(encoderBytes + fraction * textFile.fileBytes, fileBytes),
   });
   onProgress(fileBytes, fileBytes);
@@ -250,12 +243,4 @@ function chooseTemplate(
   if (own !== undefined) return { source: own, origin: "gguf" };
   const name = seesPictures ? "vicuna_v1" : "plain";
   return { source: BUILTIN_TEMPLATES[name] as string, origin: name };
-}
-
-/** Name of the tensor type that takes most of the file. */
-function mostCommonType(file: Gguf): string {
-  const bytes = new Map<string, number>();
-  for (const { type, bytes: size } of file.tensors.values()) bytes.set(type, (bytes.get(type) ?? 0) + size);
-  const [first] = [...bytes].sort((a, b) => b[1] - a[1]);
-  return first?.[0].toUpperCase() ?? "unknown";
 }

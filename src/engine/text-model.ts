@@ -12,6 +12,7 @@ import type {
 import type { Pointer } from "../native/pointer.ts";
 import { MullError } from "../spec/errors.ts";
 import { Grammar } from "./grammar.ts";
+import { defaultContextLength, kvCells } from "./memory-plan.ts";
 import { BATCH_LENGTH, type BatchEntry, NativeBatch } from "./native-batch.ts";
 import { type OpenModelOptions, applyAdapters, createContext, loadModel } from "./open-text-model.ts";
 
@@ -32,7 +33,6 @@ export interface TextModelOptions extends OpenModelOptions {
 /** What became of a batch. `no-room`: nothing was read, the KV cache is full. `aborted`: nothing was read. */
 export type DecodeOutcome = "done" | "no-room" | "aborted";
 
-const DEFAULT_CONTEXT_LENGTH = 4096;
 /** Results of `llama_decode`. */
 const OUTCOMES: Readonly<Record<number, DecodeOutcome>> = { 0: "done", 1: "no-room", 2: "aborted" };
 
@@ -70,11 +70,9 @@ export class TextModel {
     this.#vocab = llama.modelGetVocab(this.#model);
     this.#abort = new AbortFlag(ggml);
     this.trainedContextLength = llama.modelNCtxTrain(this.#model);
-    this.contextLength = options.contextLength ?? Math.min(this.trainedContextLength, DEFAULT_CONTEXT_LENGTH);
+    this.contextLength = options.contextLength ?? defaultContextLength(this.trainedContextLength);
     this.parallel = options.parallel(this.contextLength);
-    // Native code wants room for a whole batch, and asserts on less.
-    const contexts = this.parallel + (options.spareContexts ?? 0);
-    const cells = Math.max(this.contextLength * contexts, BATCH_LENGTH);
+    const cells = kvCells(this.contextLength, this.parallel + (options.spareContexts ?? 0));
     // Attention without a causal mask looks at a text as a whole: it must come in one piece.
     const batchLength = options.embeddingModel ? Math.max(BATCH_LENGTH, cells) : BATCH_LENGTH;
     this.#context = createContext(llama, this.#model, this.#abort, { ...options, cells, batchLength });

@@ -74,6 +74,9 @@ async function loadModel(options: LoadOptions): Promise<Model> {
   return load(options);
 }
 
-const estimate = rememberBriefly(estimateLoad, ({ digest }, contextLength) => `${digest} ${contextLength}`);
+// Models may share their files and differ in their options.
+const estimate = rememberBriefly(estimateLoad, ({ digest, load }, contextLength, parallel) =>
+  JSON.stringify([digest, load, contextLength, parallel]),
+);
 
 const SILENT: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
