@@ -1,6 +1,7 @@
 import type { Gguf } from "../gguf/gguf.ts";
 import { invalidModel } from "../gguf/invalid-model.ts";
 import { readGguf } from "../gguf/read.ts";
+import { validateAdapter } from "../gguf/validate-adapter.ts";
 import { validateTextModel } from "../gguf/validate-text-model.ts";
 import type { Digest } from "./digest.ts";
 import { countWeights, ggufQuantization } from "./facts/describe-gguf.ts";
@@ -62,7 +63,8 @@ export function kindOfGguf(gguf: Gguf): GgufKind {
 /**
  * @param layers of one model
  * @param digests of all blobs but the config itself, in the order of the manifest
- * @throws MullError `invalid_model` unless exactly one of them is a text model, and at most one a projector
+ * @throws MullError `invalid_model` unless exactly one of them is a text model, at most one a projector, and adapters
+ *   are for that text model
  */
 export function modelConfig(layers: readonly GgufLayer[], digests: readonly Digest[]): ModelConfig {
   const [text, second] = layers.filter(({ kind }) => kind === "model");
@@ -77,6 +79,7 @@ export function modelConfig(layers: readonly GgufLayer[], digests: readonly Dige
     const problem = `this is a second ${surplus.kind === "model" ? "text model" : "projector"}`;
     throw invalidModel(surplus.gguf.path, problem, "A model has one text model and at most one projector.");
   }
+  for (const { kind, gguf } of layers) if (kind === "adapter") validateAdapter(gguf, text.gguf);
   const family = text.gguf.requireString("general.architecture");
   return {
     model_format: "gguf",

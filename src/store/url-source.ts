@@ -3,11 +3,11 @@ import { describeFileKind } from "../gguf/file-kind.ts";
 import { parseSplitName, splitName } from "../gguf/split-names.ts";
 import { MullError } from "../spec/errors.ts";
 import { manifestOfGgufs } from "./gguf-manifest.ts";
-import { hubAuthorization } from "./hugging-face/hub.ts";
+import { endpointOf, hubOf } from "./hugging-face/hub.ts";
 import type { HttpClient, HttpResponse } from "./http/http-client.ts";
 import { openRanges } from "./http/open-ranges.ts";
 import { requireOk } from "./http/response-error.ts";
-import { showUrl } from "./http/server-text.ts";
+import { serverText, showUrl } from "./http/server-text.ts";
 import { LAYER_TYPE } from "./manifest.ts";
 import type { ModelStore } from "./model-store.ts";
 import type { ModelReference } from "./reference.ts";
@@ -42,9 +42,10 @@ export async function urlModel(
   options: UrlModelOptions,
 ): Promise<RemoteModel> {
   const { client, env, store, signal } = options;
-  const first = fileAddress(new URL(reference.url));
+  const isHub = new URL(reference.url).origin === endpointOf(env).origin;
+  const first = fileAddress(new URL(reference.url), isHub);
   const allowPlainHttp = options.allowPlainHttp ?? first.protocol === "http:";
-  const authorization = await hubAuthorization(first, env);
+  const authorization = isHub ? (await hubOf(env)).authorization : undefined;
   const blobs: RemoteBlob[] = [];
   const urls = partsOf(first);
   for (let at = 0; at < urls.length; at += AT_ONCE) {
@@ -109,9 +110,10 @@ async function lookAt(url: URL, options: LookOptions): Promise<RemoteBlob> {
 }
 
 /** The page about a file at Hugging Face to the file itself. */
-function fileAddress(url: URL): URL {
-  const address = new URL(withoutFragment(url));
-  if (/^(?:huggingface\.co|hf\.co)$/i.test(address.hostname)) {
+function fileAddress(url: URL, isHub: boolean): URL {
+  const address = new URL(url);
+  address.hash = "";
+  if (isHub) {
     address.pathname = address.pathname.replace(/^(\/[^/]+\/[^/]+)\/blob\//, "$1/resolve/");
   }
   return address;
@@ -177,14 +179,10 @@ function withoutSecrets(url: URL): string {
   return url.origin + url.pathname;
 }
 
-function withoutFragment(url: URL): string {
-  return url.href.replace(/#.*$/s, "");
-}
-
 function decodeName({ pathname }: URL): string {
   const name = pathname.slice(pathname.lastIndexOf("/") + 1);
   try {
-    return decodeURIComponent(name);
+    return serverText(decodeURIComponent(name));
   } catch {
     return name;
   }

@@ -8,7 +8,7 @@ import { filesOfModel } from "../../store/locate-model.ts";
  * @throws MullError `model_not_found`, `invalid_model`
  */
 export function factsOf(load: LoadOptions): Promise<ModelFacts> {
-  const { model, splitFiles, projector } = filesOfModel(load);
+  const { model, splitFiles, projector, adapters } = filesOfModel(load);
   const { template, fallbackTemplate } = load;
-  return readModelFacts({ model: splitFiles ?? model, projector, template, fallbackTemplate });
+  return readModelFacts({ model: splitFiles ?? model, projector, adapters, template, fallbackTemplate });
 }

@@ -3,11 +3,15 @@ import { open } from "node:fs/promises";
 import { describeFileKind } from "../../gguf/file-kind.ts";
 import { chooseProjector } from "../gguf-files/choose-projector.ts";
 import { type GgufGroup, groupGgufs, missingParts } from "../gguf-files/gguf-group.ts";
-import { type FoundModel, type ModelSource, printable } from "./found-model.ts";
+import { damaged, type FoundModel, type ModelSource, printable } from "./found-model.ts";
 import type { WalkedFile } from "./walk-folder.ts";
 
 export function isGguf(name: string): boolean {
   return /\.gguf$/i.test(name);
+}
+
+export function ggufsAmong(files: readonly WalkedFile[]): readonly WalkedFile[] {
+  return files.filter(({ relative, isFolder }) => isFolder !== true && isGguf(relative));
 }
 
 /** No repository has as many. Each model is compared with each of them. */
@@ -55,15 +59,21 @@ export async function foundGgufs(
   return found;
 }
 
-/** Folders that could not be read, and folders that are too large: part of what is there. */
-export function unreadFolders(files: readonly WalkedFile[]): readonly WalkedFile[] {
-  return files.filter(({ relative, problem }) => problem !== undefined && !isGguf(relative));
+/** Folders that could not be read, or not to their end: there may be more in them. */
+export function unreadFolders(
+  files: readonly WalkedFile[],
+  source: ModelSource,
+  name: (folder: WalkedFile) => string = ({ path }) => path,
+): readonly FoundModel[] {
+  return files
+    .filter(({ isFolder }) => isFolder === true)
+    .map((folder) => damaged(source, name(folder), folder.path, folder.problem ?? ""));
 }
 
 async function problemOf(group: GgufGroup, files: readonly WalkedFile[]): Promise<string | undefined> {
   const [missing] = missingParts(group);
   if (missing !== undefined) {
-    return `${missingParts(group).length} of ${group.count} parts are missing, such as ${printable(missing)}`;
+    return `${group.count - group.parts.length} of ${group.count} parts are missing, such as ${printable(missing)}`;
   }
   for (const file of files) {
     const problem = file.problem ?? (file.size === 0 ? "is empty" : await wrongHead(file.path));

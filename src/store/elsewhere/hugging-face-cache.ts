@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { fileName } from "../gguf-files/gguf-group.ts";
 import { expandHome, hubHome } from "../hugging-face/hub.ts";
 import { damaged, type FoundModel, type ModelSource, printable } from "./found-model.ts";
-import { foundGgufs, isGguf, unreadFolders } from "./found-ggufs.ts";
+import { foundGgufs, ggufsAmong, isGguf, unreadFolders } from "./found-ggufs.ts";
 import { walkFolder, type WalkedFile } from "./walk-folder.ts";
 
 const MOST_REPOSITORIES = 10_000;
@@ -28,9 +28,17 @@ export async function listHubCache(
   source: ModelSource,
   nameOf: (repository: string, variant: string) => string,
 ): Promise<readonly FoundModel[]> {
-  const names = (await readdir(root).catch(() => [])).filter((name) => name.startsWith("models--"));
+  let names: readonly string[];
+  try {
+    names = await readdir(root);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const isThere = code !== "ENOENT" && code !== "ENOTDIR";
+    return isThere ? [damaged(source, root, root, `cannot be read (${code ?? "unknown"})`)] : [];
+  }
   const found: FoundModel[] = [];
-  for (const folder of names.sort().slice(0, MOST_REPOSITORIES)) {
+  const folders = names.filter((name) => name.startsWith("models--")).sort();
+  for (const folder of folders.slice(0, MOST_REPOSITORIES)) {
     const repository = folder.slice("models--".length).replaceAll("--", "/");
     found.push(...(await listRepository(join(root, folder), repository, source, nameOf)));
   }
@@ -52,7 +60,7 @@ async function listRepository(
     // Files of one repository may have come at different times, and lie in different snapshots.
     const candidates = files.some(isProjector) ? files : projectors;
     const models = await foundGgufs(
-      files.filter(({ relative }) => isGguf(relative)),
+      ggufsAmong(files),
       source,
       ({ quantization, parts }) => ({
         name: nameOf(repository, `:${quantization ?? fileName(parts[0] ?? "")}`),
@@ -63,7 +71,7 @@ async function listRepository(
     const safetensors = models.length > 0 ? undefined : await llavaFolder(folder, files);
     const all: readonly FoundModel[] = [
       ...models,
-      ...unreadFolders(files).map((unread) => damaged(source, repository, unread.path, unread.problem ?? "")),
+      ...unreadFolders(files, source, () => nameOf(repository, "")),
       ...(safetensors === undefined
         ? []
         : [{ ...safetensors, name: printable(nameOf(repository, "")), source, repository }]),

@@ -1,13 +1,11 @@
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { isAbsolute, join } from "node:path";
 import { fileName, type GgufGroup, stemOf } from "../gguf-files/gguf-group.ts";
 import { homeOf } from "../hugging-face/hub.ts";
-import { damaged, type FoundModel } from "./found-model.ts";
-import { foundGgufs, isGguf, unreadFolders } from "./found-ggufs.ts";
+import type { FoundModel } from "./found-model.ts";
+import { foundGgufs, ggufsAmong, isGguf, unreadFolders } from "./found-ggufs.ts";
 import { listHubCache } from "./hugging-face-cache.ts";
 import { walkFolder, type WalkedFile } from "./walk-folder.ts";
-
-const MOST_MANIFEST_BYTES = 1024 * 1024;
 
 /**
  * What llama.cpp fetched: `LLAMA_CACHE`, else `llama.cpp` in the system's folder of caches. Until March 2026 files lay
@@ -24,7 +22,7 @@ export async function listLlamaCppCache(env: NodeJS.ProcessEnv): Promise<readonl
   // All repositories lie in one folder, and projectors belong to what begins as they do. Without a manifest nobody knows
   // where `org` and `repo` end: the first two words are near enough to tell repositories apart.
   const groups = new Map<string, { repository?: string; files: WalkedFile[] }>();
-  for (const file of files.filter(({ relative }) => isGguf(relative))) {
+  for (const file of ggufsAmong(files)) {
     const known = repositories.find(({ prefix }) => file.relative.startsWith(prefix));
     const key = known?.prefix ?? file.relative.split("_").slice(0, 2).join("_");
     const group = groups.get(key) ?? { ...known, files: [] };
@@ -41,15 +39,11 @@ export async function listLlamaCppCache(env: NodeJS.ProcessEnv): Promise<readonl
     };
     found.push(...(await foundGgufs(files, "llama.cpp", (group) => ({ name: name(group), repository }))));
   }
-  found.push(...unreadFolders(files).flatMap((file) => (file.relative === "" ? [unread(file)] : [])));
+  found.push(...unreadFolders(files, "llama.cpp"));
   return [
     ...found,
     ...(await listHubCache(root, "llama.cpp", (repository, variant) => repository + variant)),
   ];
-}
-
-function unread({ path, problem = "" }: WalkedFile): FoundModel {
-  return damaged("llama.cpp", path, path, problem);
 }
 
 /** Longest prefix first: `org_repo_` is also how `org/repo_2` begins. */

@@ -2,8 +2,8 @@ import { readFile, stat } from "node:fs/promises";
 import { isAbsolute, join, resolve } from "node:path";
 import { fileName, type GgufGroup, stemOf } from "../gguf-files/gguf-group.ts";
 import { homeOf } from "../hugging-face/hub.ts";
-import { damaged, type FoundModel } from "./found-model.ts";
-import { foundGgufs, isGguf, unreadFolders } from "./found-ggufs.ts";
+import type { FoundModel } from "./found-model.ts";
+import { foundGgufs, ggufsAmong, isGguf, unreadFolders } from "./found-ggufs.ts";
 import { walkFolder, type WalkedFile } from "./walk-folder.ts";
 
 const MOST_SETTINGS_BYTES = 4 * 1024 * 1024;
@@ -23,7 +23,7 @@ export async function listLmStudioModels(env: NodeJS.ProcessEnv): Promise<readon
 async function listRoot(root: string): Promise<readonly FoundModel[]> {
   const files = await walkFolder(root, { depth: 4, wants: isGguf });
   const repositories = new Map<string, WalkedFile[]>();
-  for (const file of files.filter(({ relative }) => isGguf(relative))) {
+  for (const file of ggufsAmong(files)) {
     const key = file.relative.split("/").slice(0, -1).slice(0, 2).join("/");
     const some = repositories.get(key) ?? [];
     some.push(file);
@@ -40,8 +40,7 @@ async function listRoot(root: string): Promise<readonly FoundModel[]> {
     };
     found.push(...(await foundGgufs(some, "lm-studio", (group) => ({ name: name(group), repository }))));
   }
-  const unread = unreadFolders(files);
-  return [...found, ...unread.map(({ path, problem = "" }) => damaged("lm-studio", path, path, problem))];
+  return [...found, ...unreadFolders(files, "lm-studio")];
 }
 
 async function rootsOf(env: NodeJS.ProcessEnv): Promise<readonly string[]> {

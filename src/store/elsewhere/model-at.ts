@@ -5,7 +5,7 @@ import { chooseProjector } from "../gguf-files/choose-projector.ts";
 import { groupGgufs, missingParts } from "../gguf-files/gguf-group.ts";
 import { expandHome } from "../hugging-face/hub.ts";
 import { type FoundModel, printable } from "./found-model.ts";
-import { foundGgufs, isGguf } from "./found-ggufs.ts";
+import { foundGgufs, ggufsAmong, isGguf } from "./found-ggufs.ts";
 import { walkFolder } from "./walk-folder.ts";
 
 /** A model that lies somewhere, in nobody's store. */
@@ -42,7 +42,7 @@ async function modelOfFile(path: string, stats: { size: number; mtime: Date }): 
   if (missing.length > 0) {
     throw new MullError(
       "invalid_model",
-      `${missing.length} of the model's ${group.count} parts are missing beside ${path}, such as ${printable(missing[0] ?? "")}.`,
+      `${group.count - group.parts.length} of the model's ${group.count} parts are missing beside ${path}, such as ${printable(missing[0] ?? "")}.`,
       { hint: "All parts must lie in one folder, under their own names." },
     );
   }
@@ -64,11 +64,7 @@ async function modelOfFile(path: string, stats: { size: number; mtime: Date }): 
 async function modelInFolder(folder: string, shown: string): Promise<LocalModel> {
   const wants = (name: string): boolean => isGguf(name) || /\.(?:safetensors|json)$/.test(name);
   const files = await walkFolder(folder, { depth: 2, wants });
-  const models = await foundGgufs(
-    files.filter(({ relative }) => isGguf(relative)),
-    "llama.cpp",
-    ({ parts }) => ({ name: parts[0] ?? "" }),
-  );
+  const models = await foundGgufs(ggufsAmong(files), "llama.cpp", ({ parts }) => ({ name: parts[0] ?? "" }));
   const [model, second] = models;
   if (model !== undefined && second === undefined) return model;
   if (model !== undefined) {

@@ -1,12 +1,13 @@
 import { realpath, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { MullError } from "../../spec/errors.ts";
+import { fileSystem } from "../disk/file-system.ts";
+import { scanManifests } from "../disk/manifest-scan.ts";
 import { expandHome, homeOf } from "../hugging-face/hub.ts";
 import { blobsOf, kindOf, type LayerKind, layersOf } from "../manifest.ts";
 import { formatModelName } from "../model-name.ts";
-import type { ModelStore, StoredModel } from "../model-store.ts";
-import { openStore } from "../open-store.ts";
-import { defaultStoreRoot } from "../store-paths.ts";
+import type { StoredModel } from "../model-store.ts";
+import { defaultStoreRoot, type StorePaths, storePaths } from "../store-paths.ts";
 import { damaged, type FoundModel, printable } from "./found-model.ts";
 
 /** Layers that only Ollama's own engine reads. */
@@ -35,24 +36,28 @@ export async function listOllamaModels(env: NodeJS.ProcessEnv): Promise<readonly
 }
 
 async function listRoot(root: string): Promise<readonly FoundModel[]> {
+  const paths = storePaths(root);
   try {
-    const store = await openStore({ root, readOnly: true });
-    const models = await Promise.all((await store.list()).map((model) => describe(store, model)));
-    const unreadable = (await store.damaged()).map(({ name, path, problem }) =>
-      damaged("ollama", formatModelName(name), path, problem),
-    );
-    return [...models, ...unreadable];
+    const scan = await scanManifests(fileSystem, paths.manifests);
+    const models = await Promise.all(scan.models.map((model) => describe(paths, model)));
+    return [
+      ...models,
+      ...scan.damaged.map(({ name, path, problem }) =>
+        damaged("ollama", formatModelName(name), path, problem),
+      ),
+      ...scan.obstacles.map(({ path, problem }) => damaged("ollama", path, path, problem)),
+    ];
   } catch (error) {
     return [damaged("ollama", root, root, MullError.wrap(error).message)];
   }
 }
 
 async function describe(
-  store: ModelStore,
+  paths: StorePaths,
   { name, manifest, bytes, modifiedAt }: StoredModel,
 ): Promise<FoundModel> {
   const pathsOf = (kind: LayerKind): readonly string[] =>
-    layersOf(manifest, kind).map(({ digest }) => store.paths.blob(digest));
+    layersOf(manifest, kind).map(({ digest }) => paths.blob(digest));
   const only = (key: "projector" | "template" | "system" | "params" | "messages"): Partial<FoundModel> => {
     const [path] = pathsOf(key);
     return path === undefined ? {} : { [key]: path };
@@ -61,7 +66,7 @@ async function describe(
   const model = pathsOf("model");
   const problem =
     model.length > 0 && !manifest.layers.some((layer) => OLLAMA_ONLY.includes(kindOf(layer) ?? ""))
-      ? await missingBlob(store, manifest)
+      ? await missingBlob(paths, manifest)
       : "it is of a kind that only Ollama runs";
   return {
     name: printable(formatModelName(name)),
@@ -77,16 +82,16 @@ async function describe(
     ...(problem === undefined ? {} : { problem }),
     bytes,
     modifiedAt,
-    manifestPath: store.paths.manifest(name),
+    manifestPath: paths.manifest(name),
   };
 }
 
 async function missingBlob(
-  store: ModelStore,
+  paths: StorePaths,
   manifest: StoredModel["manifest"],
 ): Promise<string | undefined> {
   for (const { digest, size } of blobsOf(manifest)) {
-    const stats = await stat(store.paths.blob(digest)).catch(() => undefined);
+    const stats = await stat(paths.blob(digest)).catch(() => undefined);
     if (stats === undefined) return `${digest.slice(0, 19)} is missing`;
     if (stats.size !== size) return `${digest.slice(0, 19)} has ${stats.size} bytes instead of ${size}`;
   }

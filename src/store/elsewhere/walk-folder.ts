@@ -12,13 +12,15 @@ export interface WalkedFile {
   modifiedMs: number;
   /** Why it cannot be a model. */
   problem?: string;
+  /** A folder that could not be read, or not to its end. */
+  isFolder?: true;
 }
 
 export interface WalkOptions {
   /** 1: only what lies in the root itself. */
   depth: number;
   /** By name, without folders. */
-  wants(name: string): boolean;
+  wants: (name: string) => boolean;
   /** Files and folders looked at. Default 20,000. */
   mostEntries?: number;
 }
@@ -34,7 +36,7 @@ export async function walkFolder(root: string, options: WalkOptions): Promise<re
   let left = mostEntries;
 
   const report = (path: string, relative: string, problem: string): void =>
-    void files.push({ path, relative, size: 0, modifiedMs: 0, problem });
+    void files.push({ path, relative, size: 0, modifiedMs: 0, problem, isFolder: true });
 
   const visit = async (folder: string, relative: string, levels: number): Promise<void> => {
     const identity = await stat(folder, { bigint: true }).catch(() => undefined);

@@ -2,6 +2,7 @@ import { createHash, type Hash } from "node:crypto";
 import { open, stat } from "node:fs/promises";
 import type { Gguf } from "../../gguf/gguf.ts";
 import { readGguf } from "../../gguf/read.ts";
+import { validateAdapter } from "../../gguf/validate-adapter.ts";
 import { validateProjector } from "../../gguf/validate-projector.ts";
 import { validateTextModel } from "../../gguf/validate-text-model.ts";
 import { MullError } from "../../spec/errors.ts";
@@ -15,7 +16,7 @@ export interface ModelFacts extends GgufDescription {
   modifiedAt: Date;
   /** SHA-256 over size, time and header of every file, 64 hex digits. */
   digest: string;
-  /** Absolute paths: all parts of the text model, then all of the projector. */
+  /** Absolute paths: all parts of the text model, then the projector, then adapters. */
   paths: readonly string[];
 }
 
@@ -24,11 +25,14 @@ export interface ModelPaths extends Templates {
   /** Of a split model the first part, or all parts in order. */
   model: string | readonly string[];
   projector?: string | undefined;
+  /** LoRA adapters for the text model. */
+  adapters?: readonly string[] | undefined;
 }
 
 export interface ModelHeaders {
   text: Gguf;
   projector: Gguf | undefined;
+  adapters: readonly Gguf[];
 }
 
 interface KnownModel {
@@ -49,7 +53,8 @@ const reading = new Map<string, Promise<ModelFacts>>();
  * @throws MullError `model_not_found`, `invalid_model`
  */
 export async function readModelFacts(files: ModelPaths): Promise<ModelFacts> {
-  const key = JSON.stringify([files.model, files.projector, files.template, files.fallbackTemplate]);
+  const { model, projector, adapters, template, fallbackTemplate } = files;
+  const key = JSON.stringify([model, projector, adapters, template, fallbackTemplate]);
   const before = known.get(key);
   if (before !== undefined && before.identity === (await identify(before.facts.paths))) return before.facts;
   let facts = reading.get(key);
@@ -65,19 +70,23 @@ export async function readModelFacts(files: ModelPaths): Promise<ModelFacts> {
  *
  * @throws MullError `model_not_found`, `invalid_model`
  */
-export async function readModelHeaders(
-  files: Pick<ModelPaths, "model" | "projector">,
-): Promise<ModelHeaders> {
+export async function readModelHeaders(files: Omit<ModelPaths, "template">): Promise<ModelHeaders> {
   const text = await readGguf(files.model);
   validateTextModel(text);
   const projector = files.projector === undefined ? undefined : await readGguf(files.projector);
   if (projector !== undefined) validateProjector(projector);
-  return { text, projector };
+  const adapters: Gguf[] = [];
+  for (const path of files.adapters ?? []) {
+    const adapter = await readGguf(path);
+    validateAdapter(adapter, text);
+    adapters.push(adapter);
+  }
+  return { text, projector, adapters };
 }
 
 async function readAndKeep(key: string, files: ModelPaths): Promise<ModelFacts> {
-  const { text, projector } = await readModelHeaders(files);
-  const headers = projector === undefined ? [text] : [text, projector];
+  const { text, projector, adapters } = await readModelHeaders(files);
+  const headers = [text, ...(projector === undefined ? [] : [projector]), ...adapters];
   const paths = headers.flatMap((header) => header.paths);
   const identity = await identify(paths);
   const facts: ModelFacts = {

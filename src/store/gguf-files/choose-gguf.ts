@@ -58,7 +58,7 @@ export function chooseGguf(
   }
   const missing = missingParts(first.group);
   if (missing.length > 0) {
-    const problem = `${missing.length} of ${first.group.count} parts are missing: ${shown(missing)}`;
+    const problem = `${first.group.count - first.group.parts.length} of ${first.group.count} parts are missing: ${shown(missing)}`;
     throw new MullError("invalid_model", `${where} is incomplete: ${problem}.`, {
       hint: "Choose another quantization, or tell those who published it.",
       details: { missing: missing.slice(0, MOST_SHOWN) },

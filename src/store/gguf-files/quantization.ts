@@ -10,37 +10,12 @@ const IN_NAME = new RegExp(`(?<![a-z0-9])${QUANTIZATION}(?![a-z0-9_])`, "gi");
 const WHOLE = new RegExp(`^${QUANTIZATION}$`, "i");
 
 /** Tried in this order when nobody asks for one: close to 4 bits and larger first, for the least loss at that size. */
-const USUAL_ORDER: readonly string[] = [
-  ...[
-    "Q4_K_M",
-    "Q4_K",
-    "Q4_K_XL",
-    "Q4_K_L",
-    "Q4_K_S",
-    "IQ4_NL",
-    "IQ4_XS",
-    "Q4_1",
-    "Q4_0",
-    "MXFP4",
-    "MXFP4_MOE",
-  ],
-  ...["NVFP4", "Q5_K_M", "Q5_K", "Q5_K_XL", "Q5_K_L", "Q5_K_S", "Q5_1", "Q5_0", "Q6_K", "Q6_K_L", "Q6_K_XL"],
-  ...[
-    "Q8_0",
-    "Q8_K_XL",
-    "Q3_K_M",
-    "Q3_K",
-    "Q3_K_XL",
-    "Q3_K_L",
-    "Q3_K_S",
-    "IQ3_M",
-    "IQ3_S",
-    "IQ3_XS",
-    "IQ3_XXS",
-  ],
-  ...["Q2_K", "Q2_K_XL", "Q2_K_L", "Q2_K_S", "IQ2_M", "IQ2_S", "IQ2_XS", "IQ2_XXS", "IQ1_M", "IQ1_S"],
-  ...["F16", "BF16", "F32"],
-];
+const USUAL_ORDER: readonly string[] = (
+  "Q4_K_M Q4_K Q4_K_XL Q4_K_L Q4_K_S IQ4_NL IQ4_XS Q4_1 Q4_0 MXFP4 MXFP4_MOE NVFP4 " +
+  "Q5_K_M Q5_K Q5_K_XL Q5_K_L Q5_K_S Q5_1 Q5_0 Q6_K Q6_K_XL Q6_K_L Q8_0 Q8_K_XL " +
+  "Q3_K_M Q3_K Q3_K_XL Q3_K_L Q3_K_S IQ3_M IQ3_S IQ3_XS IQ3_XXS " +
+  "Q2_K Q2_K_XL Q2_K_L Q2_K_S IQ2_M IQ2_S IQ2_XS IQ2_XXS IQ1_M IQ1_S F16 BF16 F32"
+).split(" ");
 
 /** In capitals, `FP16` as `F16`. */
 export function normalizeQuantization(text: string): string {

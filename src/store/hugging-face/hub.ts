@@ -14,21 +14,11 @@ export interface Hub {
 /**
  * `HF_ENDPOINT`, else huggingface.co; `HF_TOKEN`, else what `hf auth login` stored.
  *
- * @throws MullError `invalid_argument` for an HF_ENDPOINT that is no address
+ * @throws MullError `invalid_argument` for what is no address, or no token
  */
 export async function hubOf(env: NodeJS.ProcessEnv): Promise<Hub> {
   const token = await readToken(env);
   return { endpoint: endpointOf(env), authorization: token === undefined ? undefined : `Bearer ${token}` };
-}
-
-/**
- * What to show for an address that may be at the Hub: nothing elsewhere.
- *
- * @throws MullError `invalid_argument`
- */
-export async function hubAuthorization(url: URL, env: NodeJS.ProcessEnv): Promise<string | undefined> {
-  if (url.origin !== endpointOf(env).origin) return undefined;
-  return (await hubOf(env)).authorization;
 }
 
 /** `HF_HOME`, else `huggingface` in `XDG_CACHE_HOME`, else in `~/.cache`. */
@@ -48,7 +38,8 @@ export function homeOf(env: NodeJS.ProcessEnv): string {
   return home === undefined || home === "" ? homedir() : home;
 }
 
-function endpointOf(env: NodeJS.ProcessEnv): URL {
+/** @throws MullError `invalid_argument` for an HF_ENDPOINT that is no address */
+export function endpointOf(env: NodeJS.ProcessEnv): URL {
   const text = env["HF_ENDPOINT"]?.trim() || "https://huggingface.co";
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !/^https?:$/.test(url.protocol) || url.username !== "" || url.password !== "") {
