@@ -7,7 +7,8 @@ import { validateProjector } from "../gguf/validate-projector.ts";
 import { validateTextModel } from "../gguf/validate-text-model.ts";
 import type { LoadOptions } from "../spec/options.ts";
 import { type EstimateHeaders, type MemoryEstimate, estimateMemory } from "./estimate-memory.ts";
-import { type LoadFiles, resolveFiles } from "./resolve-model.ts";
+import type { LoadFiles } from "../store/load-files.ts";
+import { filesOfModel } from "../store/locate-model.ts";
 
 interface KnownEstimate {
   paths: readonly string[];
@@ -17,7 +18,7 @@ interface KnownEstimate {
 }
 
 /** More models than any list shows. Headers themselves, with their vocabularies, are not kept. */
-const MOST_KNOWN = 256;
+const MOST_KNOWN = 4096;
 const known = new Map<string, KnownEstimate>();
 
 /**
@@ -31,7 +32,7 @@ export async function estimateModelMemory(
   load: Omit<LoadOptions, "signal" | "onProgress">,
   contextLength: number | undefined = load.contextLength,
 ): Promise<MemoryEstimate> {
-  const files = resolveFiles(load);
+  const files = filesOfModel(load);
   const { parallel = 1, encoderPrecision = "auto" } = load;
   const key = JSON.stringify([files, contextLength, parallel, encoderPrecision]);
   const before = known.get(key);

@@ -1,5 +1,5 @@
 import { totalmem } from "node:os";
-import { estimateFromSizes } from "../../engine/estimate-memory.ts";
+import { estimateFromSizes } from "../../engine/estimate-from-sizes.ts";
 import { kindOf } from "../../store/manifest.ts";
 import { openStore } from "../../store/open-store.ts";
 import { pullReference } from "../../store/pull-reference.ts";
@@ -53,7 +53,7 @@ export async function pullWithView(
 function memoryWarning({ blobs }: RemoteModel): string | undefined {
   const bytesOf = (kind: string): number =>
     blobs.reduce((sum, blob) => (kindOf(blob) === kind ? sum + (blob.size ?? 0) : sum), 0);
-  const { total } = estimateFromSizes({ modelBytes: bytesOf("model"), projectorBytes: bytesOf("projector") });
+  const total = estimateFromSizes({ modelBytes: bytesOf("model"), projectorBytes: bytesOf("projector") });
   if (total <= totalmem()) return undefined;
   return `the model needs about ${formatBytes(total)} of memory; this machine has ${formatBytes(totalmem())}.`;
 }

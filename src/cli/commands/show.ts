@@ -1,4 +1,4 @@
-import { estimateModelMemory } from "../../engine/estimate-memory.ts";
+import { estimateModelMemory } from "../../engine/estimate-model-memory.ts";
 import { MullError } from "../../spec/errors.ts";
 import { type ModelFacts, readModelFacts, readModelHeaders } from "../../store/facts/model-facts.ts";
 import { loadFiles } from "../../store/load-files.ts";
@@ -11,6 +11,9 @@ import { formatBytes, formatParameters } from "../terminal/format-quantity.ts";
 import { safeName, safeText } from "../terminal/safe-text.ts";
 
 type Row = readonly [label: string, value: string];
+
+/** As of `load()`. */
+const DEFAULT_CONTEXT = 4096;
 
 /** A part of what is known that can be printed alone. */
 const PARTS: Readonly<Record<string, (setup: ModelSetup, facts: ModelFacts) => string>> = {
@@ -52,7 +55,8 @@ export async function show(
     return 0;
   }
   const { text, projector: vision } = await readModelHeaders(files);
-  const memory = await estimateModelMemory(setup.load, setup.load.contextLength);
+  const context = Math.min(setup.load.contextLength ?? DEFAULT_CONTEXT, facts.contextLength);
+  const memory = await estimateModelMemory(setup.load, context);
   if (flags["json"] === true) {
     const { load: _, ...settings } = setup;
     stdout.write(`${JSON.stringify({ ...settings, facts, memory })}\n`);
@@ -68,7 +72,7 @@ export async function show(
         ["embedding length", String(facts.embeddingLength)],
         ["quantization", facts.quantization],
         ["size on disk", formatBytes(facts.bytes)],
-        ["size in memory", `${formatBytes(memory.total)} with a context of ${memory.contextLength}`],
+        ["size in memory", `${formatBytes(memory.total)} with a context of ${context}`],
         ...(text.paths.length > 1 ? [["files", String(text.paths.length)] as const] : []),
       ],
     ],
