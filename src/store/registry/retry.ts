@@ -40,7 +40,8 @@ export async function retry<T>(
 }
 
 function canHelp(error: unknown): error is MullError {
-  if (!MullError.is(error) || !error.retryable || error.code === "aborted") return false;
+  if (!MullError.is(error) || !error.retryable) return false;
+  if (error.code === "aborted" || error.code === "digest_mismatch") return false;
   const { reason, status } = error.details;
   if (reason === "redirect" || reason === "certificate") return false;
   return typeof status !== "number" || status >= 500 || status === 408 || status === 429;

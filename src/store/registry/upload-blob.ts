@@ -35,7 +35,6 @@ const COMMIT_TIMEOUT_MS = 15 * 60 * 1000;
 
 /** Registries that have lost an upload, or mixed it up, are given the blob anew so many times. */
 const MOST_RESTARTS = 3;
-const LOST = "it has lost the upload";
 
 /** Where an upload goes on. */
 interface Session {
@@ -50,32 +49,31 @@ interface Session {
  * chunks. After an interruption the registry is asked how far it got.
  */
 export async function uploadBlob(blob: Blob, options: UploadOptions): Promise<void> {
-  const { client, signal, onProgress } = options;
-  let session: Session | undefined;
-  let restarts = 0;
-  await retry(
-    async (progressed) => {
-      try {
-        if (session !== undefined) session = await resume(session, options);
-        else if (await isThere(blob, options)) return;
-        else session = await start(blob, options);
-        if (session === undefined) return; // it was mounted
-        while (session.offset < blob.size) {
-          onProgress(session.offset);
-          session = await sendChunk(session, blob, options);
-          progressed();
-        }
-        await commit(session, blob, options);
-      } catch (error) {
-        if (session === undefined || !isLost(error)) throw error;
-        session = undefined;
-        if (restarts++ === MOST_RESTARTS) throw error;
-        throw unreachableFor("reset", options.repository.url("blobs/uploads/"), LOST, undefined, error);
-      }
-    },
-    { clock: client.clock, signal },
-  );
-  onProgress(blob.size);
+  for (let restarts = 0; ; restarts++) {
+    let session: Session | undefined;
+    try {
+      await retry(
+        async (progressed) => {
+          if (session !== undefined) session = await resume(session, options);
+          else if (await isThere(blob, options)) return;
+          else session = await start(blob, options);
+          if (session === undefined) return; // it was mounted
+          while (session.offset < blob.size) {
+            options.onProgress(session.offset);
+            session = await sendChunk(session, blob, options);
+            progressed();
+          }
+          await commit(session, blob, options);
+        },
+        { clock: options.client.clock, signal: options.signal },
+      );
+      options.onProgress(blob.size);
+      return;
+    } catch (error) {
+      if (session === undefined || !isLost(error) || restarts === MOST_RESTARTS) throw error;
+      await options.client.clock.sleep(1000 * 2 ** restarts, options.signal);
+    }
+  }
 }
 
 async function isThere({ digest }: Blob, options: UploadOptions): Promise<boolean> {
@@ -208,7 +206,8 @@ function sessionOf(
 }
 
 function lost(location: URL): MullError {
-  return new MullError("server_unreachable", `${showUrl(location)}: ${LOST}.`, { details: { status: 404 } });
+  const message = `${showUrl(location)} does not say how far the upload got.`;
+  return new MullError("server_unreachable", message, { details: { status: 404 } });
 }
 
 /** The registry forgot the upload, or has bytes that are not ours. */
