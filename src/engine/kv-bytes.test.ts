@@ -16,8 +16,10 @@ describe("memory of the KV cache", () => {
   it("counts the heads of every block where they differ", async () => {
     const file = await readGguf(pico);
     const heads: MetadataValue = { type: "array", items: "uint32", value: Uint32Array.of(6, 0, 3, 6, 1) };
+    const { path, paths, version, alignment, fileBytes, tensors } = file;
     const metadata = new Map([...file.metadata, ["llama.attention.head_count_kv", heads]]);
-    expect(kvBytesPerPosition(new Gguf({ ...file, metadata }))).toBe(16 * (32 + 32) * 2);
+    const mixed = new Gguf({ path, paths, version, alignment, fileBytes, tensors, metadata });
+    expect(kvBytesPerPosition(mixed)).toBe(16 * (32 + 32) * 2);
   });
 
   it("decides how many answers are written at a time: at least one, at most eight", async () => {

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { appendFile, mkdir, mkdtemp, rm, symlink } from "node:fs/promises";
+import { appendFile, link, mkdir, mkdtemp, rm, symlink } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import type { Gguf } from "../gguf/gguf.ts";
 import { DEFAULT_ALIGNMENT } from "../gguf/parse-header.ts";
@@ -87,7 +87,11 @@ async function linkParts(
   if (count === 1) return undefined;
   const folder = await mkdtemp(join(parent, "parts-"));
   const prefix = join(folder, "model");
-  for (const [index, path] of model.paths.entries()) await symlink(path, splitName(prefix, index + 1, count));
+  for (const [index, path] of model.paths.entries()) {
+    const name = splitName(prefix, index + 1, count);
+    // Windows lets few users make symbolic links; a hard link works within one disk.
+    await symlink(path, name).catch(() => link(path, name));
+  }
   return { folder, first: splitName(prefix, 1, count) };
 }
 
