@@ -3,7 +3,7 @@ import { type Digest, hexOf } from "../digest.ts";
 import type { BlobState } from "../model-store.ts";
 import { claimSuffix } from "./claims.ts";
 import { isOtherDisk, removeFile, syncFile, syncFolder } from "./durable-files.ts";
-import { type FileStats, ifThere } from "./file-system.ts";
+import { type FileStats, ifThere, unlessRefused } from "./file-system.ts";
 import { hashInWorker } from "./hash-in-worker.ts";
 import { changeStore, type StoreContext } from "./store-context.ts";
 import { TurnQueue } from "./turn-queue.ts";
@@ -74,7 +74,7 @@ export class BlobFiles {
       if (hashed === undefined) return { state: "absent" };
       if (hashed.identity === undefined) continue;
       if (hashed.digest !== digest) {
-        await this.#moveAway(digest, hashed.identity);
+        await unlessRefused(this.#moveAway(digest, hashed.identity));
         return { state: "damaged" };
       }
       await this.makeDurable([digest]);
@@ -89,8 +89,8 @@ export class BlobFiles {
     const { fs, folders, paths, readOnly } = this.#context;
     if (readOnly || digests.length === 0) return;
     for (const digest of digests) await syncFile(fs, paths.blob(digest));
-    await folders.ensure(paths.blobs);
-    await syncFolder(fs, paths.blobs);
+    // Where nothing may be written, nothing can be built upon it either.
+    await unlessRefused(folders.ensure(paths.blobs).then(() => syncFolder(fs, paths.blobs)));
   }
 
   /** Out of the way of whoever looks for that name. Only the file that was hashed: there may be a good one by now. */

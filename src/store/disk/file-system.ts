@@ -126,6 +126,15 @@ export async function ifThere<T>(call: Promise<T>): Promise<T | undefined> {
   }
 }
 
+/** For what is done where it may be done: on a read-only disk, or without the right, it is left. */
+export async function unlessRefused(call: Promise<void>): Promise<void> {
+  try {
+    await call;
+  } catch (error) {
+    if (!["EROFS", "EACCES", "EPERM"].includes(errorCode(error))) throw error;
+  }
+}
+
 export function isMissing(error: unknown): boolean {
   return ["ENOENT", "ENOTDIR"].includes(errorCode(error));
 }

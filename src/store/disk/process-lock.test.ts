@@ -59,10 +59,19 @@ describe("a lock", () => {
       await expect(lock.exclusively("inner", () => Promise.reject(new Error("work failed")))).rejects.toThrow(
         "work failed",
       );
-      expect(await lock.isTaken("outer")).toBe(true);
-      expect(await lock.isTaken("inner")).toBe(false);
     });
-    expect(await lock.isTaken("outer")).toBe(false);
+    expect(await lock.exclusively("outer", async () => "again")).toBe("again");
+  });
+
+  it("that is not free is left alone by who would not wait", async () => {
+    const folder = newStoreFolder();
+    const [one, other] = [newLock(folder), newLock(folder)];
+    await one.exclusively("key", async () => {
+      for (const lock of [one, other]) expect(await lock.ifFree("key", async () => "in")).toBeUndefined();
+      expect(await other.ifFree("free", async () => "in")).toBe("in");
+    });
+    expect(await one.ifFree("key", async () => "in")).toBe("in");
+    expect(readdirSync(folder)).toEqual([]);
   });
 
   it("is not waited for any longer when the signal fires, and tells that it is waited for", async () => {

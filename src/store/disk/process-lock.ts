@@ -52,15 +52,18 @@ export class ProcessLock {
     return this.#turns.run(key, run, options.signal).finally(() => clearInterval(notice));
   }
 
-  /** Whether a living process holds or waits for it. */
-  async isTaken(key: string): Promise<boolean> {
-    const lock = lockName(key);
-    for (const kind of [`choosing.${lock}`, `ticket.${lock}`]) {
-      for (const name of await this.#claims.list(kind)) {
-        if ((await this.#claims.liveness(name)) !== "dead") return true;
+  /** Does `work` unless somebody else holds that lock, or waits for it: then nothing, and undefined. */
+  async ifFree<T>(key: string, work: () => Promise<T>): Promise<T | undefined> {
+    if (this.#turns.isBusy(key)) return undefined;
+    return this.#turns.run(key, async () => {
+      const lock = lockName(key);
+      const ticket = await this.#takeTicket(lock);
+      try {
+        return (await this.#isNext(lock, ticket)) ? await work() : undefined;
+      } finally {
+        await this.#claims.drop(ticket);
       }
-    }
-    return false;
+    });
   }
 
   async #acquire(lock: string, { signal }: WaitOptions): Promise<string> {

@@ -8,7 +8,7 @@ import { scanManifests } from "./manifest-scan.ts";
 import { pinnedDigests, settlePins } from "./pins.ts";
 import { ARRIVING } from "./publish-blob.ts";
 import { isKnown, modelsByBlob } from "./references.ts";
-import { changeStore, type StoreContext } from "./store-context.ts";
+import { changeStore, type StoreContext, workLock } from "./store-context.ts";
 
 export interface PruneResult {
   removed: readonly Digest[];
@@ -23,7 +23,7 @@ export async function prune(
 ): Promise<PruneResult> {
   const { fs, paths } = context;
   await settlePins(context);
-  return changeStore(context, async (confirm) => {
+  const pruned = await changeStore(context, async (confirm) => {
     const scan = await scanManifests(fs, paths.manifests);
     const pinned = await pinnedDigests(context);
     const needed = modelsByBlob(scan);
@@ -32,9 +32,14 @@ export async function prune(
     await confirm();
     let freedBytes = 0;
     for (const digest of doomed) freedBytes += await blobs.remove(digest);
-    freedBytes += await removeLeftovers(context, new Set(there), partials ? pinned : undefined);
-    return { removed: doomed, freedBytes };
+    const leftovers = await findLeftovers(context, new Set(there));
+    for (const { path } of leftovers) freedBytes += await removeCounted(context, path);
+    return { removed: doomed, freedBytes, pinned };
   });
+  const { removed, pinned } = pruned;
+  // Without the store's lock: who downloads takes that while it has the lock of its download.
+  const partialBytes = partials ? await removePartials(context, pinned) : 0;
+  return { removed, freedBytes: pruned.freedBytes + partialBytes };
 }
 
 /** Blobs by the names of their files. */
@@ -65,6 +70,7 @@ export async function findLeftovers(
   const leftovers: Leftover[] = [];
   for (const [folder, prefix] of [
     [paths.partial, TEMPORARY],
+    [paths.verified, TEMPORARY],
     [paths.blobs, ARRIVING],
     [paths.manifests, ARRIVING],
     [paths.locks, ARRIVING],
@@ -91,39 +97,25 @@ export async function findLeftovers(
   return leftovers;
 }
 
-/** @param pinned with unfinished downloads of all but these; undefined: those stay */
-async function removeLeftovers(
-  context: StoreContext,
-  there: ReadonlySet<Digest>,
-  pinned: ReadonlySet<Digest> | undefined,
-): Promise<number> {
-  const { fs } = context;
-  const leftovers = (await findLeftovers(context, there)).map(({ path }) => path);
-  const partials = pinned === undefined ? [] : await idlePartials(context, pinned);
+/** Unfinished downloads, but for those that go on: their blob is pinned, or somebody holds the lock of that name. */
+async function removePartials(context: StoreContext, pinned: ReadonlySet<Digest>): Promise<number> {
+  const { locks, paths } = context;
+  const busyHexes = new Set([...pinned].map(hexOf));
   let freedBytes = 0;
-  for (const path of [...leftovers, ...partials]) {
-    const stats = await ifThere(fs.lstat(path));
-    if (stats?.isFile() && (await removeFile(fs, path)) && stats.nlink === 1n)
-      freedBytes += Number(stats.size);
+  for (const name of await namesIn(context, paths.partial)) {
+    const key = name.replace(/\.[^.]*$/, "");
+    if (name.startsWith(`${TEMPORARY}.`) || busyHexes.has(key)) continue;
+    const remove = (): Promise<number> => removeCounted(context, join(paths.partial, name));
+    freedBytes += (await locks.ifFree(workLock(key), remove)) ?? 0;
   }
   return freedBytes;
 }
 
-/** A download goes on while its blob is pinned, or while somebody holds the lock whose key is the name of its files. */
-async function idlePartials(context: StoreContext, pinned: ReadonlySet<Digest>): Promise<string[]> {
-  const { locks, paths } = context;
-  const busyHexes = new Set([...pinned].map(hexOf));
-  const idle: string[] = [];
-  for (const name of await namesIn(context, paths.partial)) {
-    if (name.startsWith(`${TEMPORARY}.`)) continue;
-    const key = name.replace(/\.[^.]*$/, "");
-    const hex = key.replace(/^sha256[-:]/, "");
-    const taken = await Promise.all(
-      [key, `sha256:${hex}`, `sha256-${hex}`, hex].map((k) => locks.isTaken(`work ${k}`)),
-    );
-    if (!busyHexes.has(hex) && !taken.includes(true)) idle.push(join(paths.partial, name));
-  }
-  return idle;
+/** @returns bytes that are free now */
+async function removeCounted({ fs }: StoreContext, path: string): Promise<number> {
+  const stats = await ifThere(fs.lstat(path));
+  if (!stats?.isFile() || !(await removeFile(fs, path))) return 0;
+  return stats.nlink === 1n ? Number(stats.size) : 0;
 }
 
 async function namesIn({ fs }: StoreContext, folder: string): Promise<string[]> {

@@ -34,6 +34,11 @@ export function changeStore<T>(
   return context.locks.exclusively("store", change);
 }
 
+/** The lock for what a caller wants done by one at a time. Its keys are not those of the store's own locks. */
+export function workLock(key: string): string {
+  return `work ${key}`;
+}
+
 /** @throws MullError `store_unavailable` */
 export function requireWritable({ readOnly, paths }: StoreContext): void {
   if (readOnly) throw readOnlyError(paths.root);

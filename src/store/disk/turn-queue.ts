@@ -5,6 +5,10 @@ export class TurnQueue {
   /** By key: settled when all who came before are done. */
   readonly #last = new Map<string, Promise<void>>();
 
+  isBusy(key: string): boolean {
+    return this.#last.has(key);
+  }
+
   async run<T>(key: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     throwIfAborted(signal);
     let leave = (): void => {};

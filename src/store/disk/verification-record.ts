@@ -1,8 +1,10 @@
 import { join } from "node:path";
 import { type Digest, hexOf } from "../digest.ts";
-import { makeFolder, readSmallFile, removeFile, syncFolder, writeNewFile } from "./durable-files.ts";
+import { claimSuffix } from "./claims.ts";
+import { readSmallFile, removeFile, syncFolder, writeNewFile } from "./durable-files.ts";
 import type { FileStats } from "./file-system.ts";
 import type { StoreContext } from "./store-context.ts";
+import { TEMPORARY } from "./temporary-files.ts";
 
 /** What tells one state of a file from another without reading it. Decimal digits. */
 export interface FileIdentity {
@@ -75,14 +77,18 @@ export class VerificationRecords {
   }
 
   async #write(path: string, identity: FileIdentity): Promise<void> {
-    const { fs, temporaries, records = "" } = this.#context;
+    const { fs, records = "" } = this.#context;
     const text = JSON.stringify({ version: 1, ...identity });
-    await temporaries.use(async (temporary) => {
+    // Beside it: the folder may be on a disk of its own. Whose process dies is removed by a prune.
+    const temporary = join(records, `${TEMPORARY}.${claimSuffix()}`);
+    try {
       await writeNewFile(fs, temporary, new TextEncoder().encode(text));
-      await makeFolder(fs, records);
       await fs.rename(temporary, path);
-      await syncFolder(fs, records);
-    });
+    } catch (error) {
+      await removeFile(fs, temporary).catch(() => {});
+      throw error;
+    }
+    await syncFolder(fs, records);
   }
 }
 
