@@ -1,4 +1,5 @@
 import { MullError } from "../spec/errors.ts";
+import type { HttpClient } from "./http/http-client.ts";
 import type { ModelStore, StoredModel } from "./model-store.ts";
 import { pullModel } from "./pull/pull-model.ts";
 import { type ModelReference, parseReference } from "./reference.ts";
@@ -23,15 +24,22 @@ export interface PullOptions {
  */
 export async function pullReference(
   text: string,
+  client: HttpClient,
   store: ModelStore,
   options: PullOptions,
 ): Promise<StoredModel> {
   const { signal = new AbortController().signal, onProgress = () => {} } = options;
   const reference = parseReference(text);
-  onProgress({ status: "pulling manifest" });
-  const remote = await findRemote(reference, text, store, { ...options, signal });
-  options.beforeFetch?.(remote);
-  return pullModel(store, remote, { signal, onProgress });
+  const { createHttpClient } = await import("./http/create-http-client.ts");
+  const client = createHttpClient({ env: options.env });
+  try {
+    onProgress({ status: "pulling manifest" });
+    const remote = await findRemote(reference, text, client, store, { ...options, signal });
+    options.beforeFetch?.(remote);
+    return await pullModel(store, remote, { signal, onProgress });
+  } finally {
+    await client.close();
+  }
 }
 
 async function findRemote(
@@ -40,8 +48,6 @@ async function findRemote(
   store: ModelStore,
   { env, insecure = false, signal }: PullOptions & { signal: AbortSignal },
 ): Promise<RemoteModel> {
-  const { createHttpClient } = await import("./http/create-http-client.ts");
-  const client = createHttpClient({ env });
   switch (reference.kind) {
     case "registry": {
       const { registryModel } = await import("./registry/registry-model.ts");
