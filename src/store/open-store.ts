@@ -81,24 +81,17 @@ export function openStore(options: OpenStoreOptions = {}): ModelStore {
         requireWritable(context);
         return context.temporaries.create();
       }),
-<<<<<<< HEAD
     temporaryFolder: () =>
       attempt(async () => {
         requireWritable(context);
         return context.temporaries.createFolder();
       }),
     removeTemporary: (path) => context.temporaries.remove(path),
-    exclusively: async (key, work, how) => {
-      requireWritable(context);
-      return exclusively(context, key, work, how);
-    },
-=======
     exclusively: (key, work, how) =>
       attempt(async () => {
         requireWritable(context);
         return context.locks.exclusively(workLock(key), () => callersWork(work), how);
       }),
->>>>>>> registry
     requireSpace: (bytes) => requireSpace(fs, paths.root, bytes),
     pin: (digests = []) => attempt(async () => guardPin(await createPin(context, digests))),
     writeManifest: (name, bytes) => attempt(() => models.write(name, bytes)),

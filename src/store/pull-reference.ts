@@ -24,7 +24,6 @@ export interface PullOptions {
  */
 export async function pullReference(
   text: string,
-  client: HttpClient,
   store: ModelStore,
   options: PullOptions,
 ): Promise<StoredModel> {
@@ -45,6 +44,7 @@ export async function pullReference(
 async function findRemote(
   reference: ModelReference,
   text: string,
+  client: HttpClient,
   store: ModelStore,
   { env, insecure = false, signal }: PullOptions & { signal: AbortSignal },
 ): Promise<RemoteModel> {
