@@ -69,7 +69,7 @@ async function findRemote(
           hint: `Take it into the store with: mull import ${text}`,
         },
       );
-    case "digest":
+    default:
       throw new MullError("invalid_argument", `'${text}' does not say where the model is.`, {
         hint: "Give its name.",
       });
