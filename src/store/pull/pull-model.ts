@@ -126,7 +126,7 @@ function blobReporter(
   return {
     during({ completed, total }) {
       const now = performance.now();
-      if (now - last < REPORT_MS || isComplete) return;
+      if (now - last < REPORT_MS) return;
       last = now;
       isComplete = completed === total;
       onProgress({ ...named, ...(total === undefined ? {} : { total }), completed });
