@@ -7,8 +7,10 @@ import type { PartialFile } from "./partial-file.ts";
 const WRITE_BYTES = 1024 * 1024;
 /** A chunk may hold on to a whole buffer of the network. */
 const WRITE_CHUNKS = 64;
-/** Of a slow connection, what came so long ago is written and claimed. */
-const MOST_AGE_MS = 2000;
+/** Of a slow connection, what came so long ago is written and claimed; a little of it, only after longer. */
+const AGE_MS = 500;
+const LITTLE_BYTES = 256 * 1024;
+const MOST_AGE_MS = 5000;
 
 /** Writes the bytes of one connection, which follow each other, and makes extents of them. */
 export class ExtentWriter {
@@ -47,8 +49,7 @@ export class ExtentWriter {
     this.#chunkBytes += now.length;
     this.#length += now.length;
     this.#openBytes += now.length;
-    if (this.#length === MOST_EXTENT_BYTES || performance.now() - this.#since > MOST_AGE_MS)
-      await this.#flush(true);
+    if (this.#length === MOST_EXTENT_BYTES || this.#isOld()) await this.#flush(true);
     else if (this.#chunkBytes >= WRITE_BYTES || this.#chunks.length >= WRITE_CHUNKS) await this.#flush(false);
     if (bytes.length > fits) await this.push(bytes.subarray(fits));
   }
@@ -58,6 +59,11 @@ export class ExtentWriter {
     await this.#flush(true);
     await this.#writing;
     if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  #isOld(): boolean {
+    const age = performance.now() - this.#since;
+    return age > (this.#length < LITTLE_BYTES ? MOST_AGE_MS : AGE_MS);
   }
 
   /** Starts to write, when the last write is done. */

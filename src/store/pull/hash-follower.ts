@@ -26,7 +26,9 @@ export class HashFollower {
 
   constructor(path: string, events: HashFollowerEvents) {
     this.#events = events;
-    this.#worker = new Worker(processEntry("store/pull/hash-worker.js"), { workerData: path, env: {} });
+    const entry = processEntry("store/pull/hash-worker.js");
+    // No options of the program's own: those of `node --input-type … --eval` make a worker fail.
+    this.#worker = new Worker(entry, { workerData: path, env: {}, execArgv: [] });
     this.#worker.on("message", (reply: HashReply) => this.#hear(reply));
     this.#worker.on("error", (error) => events.onFailure(failureOf(error.message)));
   }

@@ -14,7 +14,7 @@ const { O_APPEND, O_CREAT, O_NOFOLLOW, O_RDWR, O_WRONLY } = constants;
 /** So much is written before it is synced; a sync of more would hold up the end of an aborted download. */
 const SYNC_BYTES = 64 * 1024 * 1024;
 /** And no longer than this: what a dying process or a power cut loses. */
-const SYNC_MS = 1000;
+const SYNC_MS = 500;
 const MOST_JOURNAL_BYTES = 64 * 1024 * 1024;
 
 /**

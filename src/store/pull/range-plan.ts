@@ -7,7 +7,7 @@ const LEAST_WINDOW_BYTES = 4 * 1024 * 1024;
 /** Less, or sooner done, is not worth another request. */
 const LEAST_SHARE_BYTES = 256 * 1024;
 const LEAST_SHARE_MS = 1000;
-/** A younger connection is taken to be as fast as the fastest: it had no time to show. */
+/** A younger connection had no time to show how fast it is. */
 const YOUNG_MS = 1000;
 
 /** What one connection fetches. */
@@ -79,32 +79,32 @@ export class RangePlan {
 
   /** So that one slow connection does not hold up the end. Shares are such that both would end at the same time. */
   #share(): Assignment | undefined {
-    const fastest = Math.max(...[...this.#active].map(rateOf), Number.MIN_VALUE);
-    let slowest: Assignment | undefined;
+    const now = performance.now();
+    const rates = [...this.#active].map((assignment) => ({ assignment, rate: rateOf(assignment, now) }));
+    const fastest = Math.max(...rates.map(({ rate }) => rate));
+    let slowest: { assignment: Assignment; rate: number } | undefined;
     let longest = LEAST_SHARE_MS;
-    for (const assignment of this.#active) {
+    for (const { assignment, rate } of rates) {
       const left = assignment.end - assignment.position;
-      const duration = left / expectedRate(assignment, fastest);
-      if (left < 2 * LEAST_SHARE_BYTES || duration <= longest) continue;
+      const duration = left / rate;
+      if (now - assignment.since < YOUNG_MS || left < 2 * LEAST_SHARE_BYTES || duration <= longest) continue;
       longest = duration;
-      slowest = assignment;
+      slowest = { assignment, rate };
     }
     if (slowest === undefined) return undefined;
-    const left = slowest.end - slowest.position;
-    const rate = expectedRate(slowest, fastest);
+    const { assignment, rate } = slowest;
+    const left = assignment.end - assignment.position;
     const kept = Math.max(LEAST_SHARE_BYTES, Math.floor((left * rate) / (rate + fastest)));
-    const share = { start: slowest.position + Math.min(kept, left - LEAST_SHARE_BYTES), end: slowest.end };
-    slowest.end = share.start;
+    const share = {
+      start: assignment.position + Math.min(kept, left - LEAST_SHARE_BYTES),
+      end: assignment.end,
+    };
+    assignment.end = share.start;
     return this.#assign(share);
   }
 }
 
-/** Bytes per millisecond. */
-function rateOf({ start, position, since }: Assignment): number {
-  return (position - start) / Math.max(performance.now() - since, 1);
-}
-
-function expectedRate(assignment: Assignment, fastest: number): number {
-  if (performance.now() - assignment.since < YOUNG_MS) return fastest;
-  return Math.max(rateOf(assignment), Number.MIN_VALUE);
+/** Bytes per millisecond, more than 0. */
+function rateOf({ start, position, since }: Assignment, now: number): number {
+  return Math.max(position - start, 1) / Math.max(now - since, 1);
 }
