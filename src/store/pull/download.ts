@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { setTimeout as sleepFor } from "node:timers/promises";
 import { abortedError } from "../../media/abort.ts";
 import { MullError } from "../../spec/errors.ts";
@@ -73,6 +74,8 @@ export class Download {
     this.#options = { ...DEFAULTS, ...options };
     this.#ceiling = this.#options.connections;
     this.#plan = new RangePlan(partial.extents, partial.size, this.#ceiling);
+    // Every connection listens.
+    setMaxListeners(0, this.#controller.signal);
     this.#backOff = new BackOff(this.#options.retries);
     this.#follower = new HashFollower(partial.path, {
       onBad: (extent) => partial.drop(extent),

@@ -36,12 +36,16 @@ export function fetchBlob(store: ModelStore, blob: RemoteBlob, options: FetchOpt
   return downloads.join(
     key,
     (shared, report) => {
+      let isWaiting = true;
       const onWait = (): void => {
-        void heldBytes(store.paths, name).then((completed) => report({ completed, total: blob.size }));
+        void heldBytes(store.paths, name).then((completed) => {
+          if (isWaiting) report({ completed, total: blob.size });
+        });
       };
       return store.exclusively(
         name,
         async () => {
+          isWaiting = false;
           const there = await findFetched(store, blob, shared);
           if (there !== undefined) report({ completed: there.size, total: there.size });
           return there ?? receive(store, blob, name, transferOptions(shared, report));

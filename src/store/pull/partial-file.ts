@@ -17,6 +17,8 @@ const SYNC_BYTES = 64 * 1024 * 1024;
 const SYNC_MS = 500;
 const MOST_JOURNAL_BYTES = 64 * 1024 * 1024;
 
+type OpenFile = (path: string, flags: number, mode?: number) => Promise<FileHandle>;
+
 /**
  * An unfinished download: `partial/<name>.data`, with holes where nothing came yet, and `partial/<name>.journal`, which
  * lists what was written and synced: the disk never lacks what the journal claims. Whoever opens one is its only user.
@@ -50,22 +52,28 @@ export class PartialFile {
     this.extents = extents;
   }
 
-  /** Goes on with what is there under that name, if it is the beginning of a file of that size. */
-  static async open(paths: StorePaths, name: string, size: number): Promise<PartialFile> {
+  /**
+   * Goes on with what is there under that name, if it is the beginning of a file of that size.
+   *
+   * @param openFile a test's own
+   */
+  static async open(
+    paths: StorePaths,
+    name: string,
+    size: number,
+    openFile: OpenFile = open,
+  ): Promise<PartialFile> {
     const path = dataPath(paths, name);
     try {
       await makeFolder(fileSystem, paths.partial);
       const known = await readJournal(paths, name);
       const there = (await ifThere(stat(path)))?.size === size;
       const extents = there && known?.size === size ? known.extents : new ExtentSet();
-      const data = await open(path, O_RDWR | O_CREAT | (O_NOFOLLOW ?? 0), 0o644);
+      const data = await openFile(path, O_RDWR | O_CREAT | (O_NOFOLLOW ?? 0), 0o644);
       try {
         await data.truncate(size);
-        const journal = await openJournal(
-          journalPath(paths, name),
-          headerLine(size, name),
-          extents.bytes > 0,
-        );
+        const header = extents.bytes > 0 ? undefined : headerLine(size, name);
+        const journal = await openJournal(journalPath(paths, name), header, openFile);
         await syncFolder(fileSystem, paths.partial);
         return new PartialFile({ path, root: paths.root, size }, { data, journal }, extents);
       } catch (error) {
@@ -198,7 +206,7 @@ export async function concludeJournal(
   size: number,
   digest: Digest,
 ): Promise<void> {
-  const journal = await openJournal(journalPath(paths, name), headerLine(size, name), false);
+  const journal = await openJournal(journalPath(paths, name), headerLine(size, name), open);
   try {
     await journal.appendFile(digestLine(digest));
     await journal.datasync();
@@ -207,14 +215,17 @@ export async function concludeJournal(
   }
 }
 
-async function openJournal(path: string, header: string, goOn: boolean): Promise<FileHandle> {
-  const journal = await open(path, O_WRONLY | O_CREAT | O_APPEND | (O_NOFOLLOW ?? 0), 0o644);
+/** @param header of a new journal; undefined: of one that is gone on with */
+async function openJournal(
+  path: string,
+  header: string | undefined,
+  openFile: OpenFile,
+): Promise<FileHandle> {
+  const journal = await openFile(path, O_WRONLY | O_CREAT | O_APPEND | (O_NOFOLLOW ?? 0), 0o644);
   try {
-    if (!goOn) {
-      await journal.truncate(0);
-      await journal.appendFile(header);
-      // Otherwise the last line may be torn: the next must not become part of it.
-    } else await journal.appendFile("\n");
+    if (header !== undefined) await journal.truncate(0);
+    // The last line of an old one may be torn: the next must not become part of it.
+    await journal.appendFile(header ?? "\n");
     await journal.datasync();
     return journal;
   } catch (error) {

@@ -18,7 +18,7 @@ export class SharedWork<T, P> {
 
   /**
    * @param start begins the work, if nobody did
-   * @throws MullError `aborted` when `signal` fires: at once if others stay, else when the work has ended
+   * @throws what `onProgress` throws; MullError `aborted` when `signal` fires: at once if others stay, else when the work has ended
    */
   async join(
     key: string,
@@ -29,7 +29,7 @@ export class SharedWork<T, P> {
     for (;;) {
       if (signal?.aborted === true) throw abortedError(signal);
       const shared = this.#shared.get(key) ?? this.#begin(key, start);
-      if (!shared.controller.signal.aborted) return this.#stay(shared, { onProgress }, signal);
+      if (!shared.controller.signal.aborted) return this.#stay(shared, onProgress, signal);
       // It is being ended: what it holds must be let go first.
       await shared.result.catch(() => {});
     }
@@ -54,25 +54,42 @@ export class SharedWork<T, P> {
     return shared;
   }
 
-  #stay(shared: Shared<T, P>, member: Member<P>, signal: AbortSignal | undefined): Promise<T> {
-    shared.members.add(member);
-    if (shared.last !== undefined) member.onProgress(shared.last);
+  #stay(
+    shared: Shared<T, P>,
+    onProgress: (progress: P) => void,
+    signal: AbortSignal | undefined,
+  ): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      const leave = (): void => {
+      const member: Member<P> = {
+        onProgress(progress) {
+          try {
+            onProgress(progress);
+          } catch (error) {
+            // Its own fault, and no other's.
+            leave(error as Error);
+          }
+        },
+      };
+      const leave = (error: Error): void => {
         shared.members.delete(member);
-        const error = abortedError(signal as AbortSignal);
-        if (shared.members.size > 0) return reject(error);
+        if (shared.members.size > 0) {
+          reject(error);
+          return;
+        }
         shared.controller.abort(error);
         shared.result.then(
           () => reject(error),
           () => reject(error),
         );
       };
-      signal?.addEventListener("abort", leave);
+      const abort = (): void => leave(abortedError(signal as AbortSignal));
+      signal?.addEventListener("abort", abort);
+      shared.members.add(member);
+      if (shared.last !== undefined) member.onProgress(shared.last);
       shared.result
         .then(resolve, reject)
         .finally(() => {
-          signal?.removeEventListener("abort", leave);
+          signal?.removeEventListener("abort", abort);
           shared.members.delete(member);
         })
         .catch(() => {});
