@@ -76,6 +76,18 @@ describe("pulls of one model at the same time", () => {
     expect(isStored()).toBe(true);
   });
 
+  it("go on when one of two fails to listen", async () => {
+    const failing = pullModel(store, remoteOf(), {
+      onProgress: ({ completed = 0 }) => {
+        if (completed > 1_000_000) throw new Error("no ears");
+      },
+    });
+    const staying = pullModel(store, remoteOf());
+    await expect(failing).rejects.toThrow("no ears");
+    await staying;
+    expect(bytesSent()).toBe(MODEL.length + CONFIG.length);
+  });
+
   it("share the failure", async () => {
     server.behave = () => ({ status: 404 });
     const results = await Promise.allSettled([1, 2, 3].map(() => pullModel(store, remoteOf())));

@@ -70,17 +70,11 @@ export class SharedWork<T, P> {
           }
         },
       };
-      const leave = (error: Error): void => {
+      const leave = (reason: Error): void => {
         shared.members.delete(member);
-        if (shared.members.size > 0) {
-          reject(error);
-          return;
-        }
-        shared.controller.abort(error);
-        shared.result.then(
-          () => reject(error),
-          () => reject(error),
-        );
+        const others = shared.members.size > 0;
+        if (others) reject(reason);
+        else void this.#end(shared, reason).then(() => reject(reason));
       };
       const abort = (): void => leave(abortedError(signal as AbortSignal));
       signal?.addEventListener("abort", abort);
@@ -94,5 +88,11 @@ export class SharedWork<T, P> {
         })
         .catch(() => {});
     });
+  }
+
+  /** Resolves when it holds nothing any more. */
+  async #end({ controller, result }: Shared<T, P>, reason: Error): Promise<void> {
+    controller.abort(reason);
+    await result.catch(() => {});
   }
 }
