@@ -39,13 +39,17 @@ async function pull(options: PullOptions = {}): Promise<void> {
   await pullModel(store, remoteOf(), { connections: 4, ...options });
 }
 
+/** The end does not come: nobody is done before he leaves. */
+const withoutEnd: RangeServer["behave"] = ({ end }) =>
+  end === MODEL.length ? { stallAfter: 0 } : { pauseMs: 1 };
+
 /** Leaves when so many bytes are there. */
 async function pullPart(bytes: number): Promise<void> {
   const controller = new AbortController();
   const onProgress: PullOptions["onProgress"] = ({ completed = 0 }) => {
     if (completed > bytes) controller.abort();
   };
-  server.behave = () => ({ pauseMs: 1 });
+  server.behave = withoutEnd;
   await expect(pull({ signal: controller.signal, onProgress })).rejects.toMatchObject({ code: "aborted" });
   server.behave = () => ({});
 }
@@ -114,7 +118,7 @@ describe("a download that was left", () => {
     const onProgress: PullOptions["onProgress"] = ({ completed = 0 }) => {
       if (completed > 15_000_000) controller.abort();
     };
-    server.behave = () => ({ pauseMs: 1 });
+    server.behave = withoutEnd;
     const left = pullModel(store, remoteWith("one"), { signal: controller.signal, onProgress });
     await expect(left).rejects.toMatchObject({ code: "aborted" });
     server.behave = () => ({});
