@@ -7,8 +7,8 @@ import type { ModelName } from "../model-name.ts";
 import type { ModelStore, Pin, StoredModel } from "../model-store.ts";
 import type { FetchedBlob, RemoteBlob, RemoteModel } from "../remote-model.ts";
 import type { OnTransferProgress } from "../transfer-progress.ts";
-import type { TransferOptions } from "./download.ts";
 import { type BlobProgress, fetchBlob, fetchedBytes, type FetchOptions, findFetched } from "./fetch-blob.ts";
+import type { TransferOptions } from "./transfer-options.ts";
 
 export interface PullOptions extends TransferOptions {
   signal?: AbortSignal;
