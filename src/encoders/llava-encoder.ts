@@ -8,6 +8,7 @@ import { MullError } from "../spec/errors.ts";
 import { type ClipConfig, readClipConfig } from "./clip-config.ts";
 import { buildClipVit, listClipVitWeights } from "./clip-vit.ts";
 import type { ImageEncoder, PreprocessedImage } from "./image-encoder.ts";
+import type { PicturePart } from "./picture-layout.ts";
 import { preprocessForLlava } from "./llava-preprocess.ts";
 import {
   type LlavaProjectorConfig,
@@ -87,13 +88,9 @@ export class LlavaEncoder implements ImageEncoder {
     }
   }
 
-  grid(): { rows: number; columns: number } {
+  layout(): readonly PicturePart[] {
     const side = Math.sqrt(this.#config.patches);
-    return { rows: side, columns: side };
-  }
-
-  countTokens(): number {
-    return this.#config.patches;
+    return [{ rows: this.#config.patches, grid: { rows: side, columns: side } }];
   }
 
   preprocess(image: RgbImage): PreprocessedImage {

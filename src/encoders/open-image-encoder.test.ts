@@ -52,7 +52,7 @@ describe("openImageEncoder", () => {
   test("says what it opened", async () => {
     const encoder = await openImageEncoder(await write({ classToken: true }), backend, { precision: "f16" });
     expect(encoder).toMatchObject({ projector: "mlp", imageSize: 32, embeddingLength: 64, precision: "f16" });
-    expect(encoder.countTokens(640, 480)).toBe(16);
+    expect(encoder.layout(640, 480)).toEqual([{ rows: 16, grid: { rows: 4, columns: 4 } }]);
     await encoder.close();
   });
 
