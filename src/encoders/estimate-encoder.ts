@@ -1,5 +1,6 @@
 import type { Gguf } from "../gguf/gguf.ts";
-import { tensorBytes } from "../gguf/tensor-types.ts";
+import { visionProjectorType } from "../gguf/projector-types.ts";
+import { TENSOR_TYPES, tensorBytes } from "../gguf/tensor-types.ts";
 import type { WeightType } from "../native/weights.ts";
 import { readClipConfig } from "./clip-config.ts";
 import { listClipVitWeights } from "./clip-vit.ts";
@@ -22,6 +23,29 @@ export interface EncoderMemory {
  * @throws MullError `invalid_model`
  */
 export function estimateEncoder(gguf: Gguf, precision: WeightType): EncoderMemory {
+  return ["mlp", "linear"].includes(visionProjectorType(gguf))
+    ? estimateLlava(gguf, precision)
+    : estimateByTensors(gguf, precision);
+}
+
+/** Of any other family: all its matrices in the type that it computes with, and a picture of the usual size. */
+function estimateByTensors(gguf: Gguf, precision: WeightType): EncoderMemory {
+  let weights = 0;
+  for (const { shape } of gguf.tensors.values()) {
+    const fits = shape.length === 2 && (shape[0] ?? 0) % TENSOR_TYPES[precision].blockSize === 0;
+    weights += tensorBytes(fits ? precision : "f32", shape);
+  }
+  const size = gguf.number("clip.vision.image_size") ?? 0;
+  const patches = (size / (gguf.number("clip.vision.patch_size") ?? 1)) ** 2;
+  const width = gguf.number("clip.vision.embedding_length") ?? 0;
+  const widest = gguf.number("clip.vision.feed_forward_length") ?? 0;
+  return {
+    weights,
+    picture: patches * (ROWS_ALIVE * width + widest) * FLOAT_BYTES + 6 * size ** 2 * FLOAT_BYTES,
+  };
+}
+
+function estimateLlava(gguf: Gguf, precision: WeightType): EncoderMemory {
   const config = readClipConfig(gguf);
   const type = gguf.tensors.has("mm.2.weight") ? "mlp" : "linear";
   const projector = readLlavaProjectorConfig(gguf, type);

@@ -1,4 +1,5 @@
 import type { Gguf } from "../gguf/gguf.ts";
+import { visionProjectorType } from "../gguf/projector-types.ts";
 import type { Backend } from "../native/backend.ts";
 import type { LoadWeightsOptions, WeightType } from "../native/weights.ts";
 import { MullError } from "../spec/errors.ts";
@@ -19,7 +20,7 @@ type LoadEncoder = (
   options: LoadWeightsOptions,
 ) => Promise<ImageEncoder>;
 
-/** Families by the projector type in the header. A new family is a file of its own and a line here. */
+/** Families by the projector type in the header, as in `gguf/projector-types.ts`. Their code is loaded when it is needed. */
 const FAMILIES: Readonly<Record<string, LoadEncoder>> = {
   mlp: async (gguf, backend, precision, options) =>
     LlavaEncoder.load(gguf, backend, "mlp", precision, options),
@@ -44,8 +45,7 @@ export async function openImageEncoder(
 }
 
 function findFamily(gguf: Gguf): LoadEncoder {
-  // Files with an encoder for sound, too, name one type for each. The oldest LLaVA files name none.
-  const type = gguf.string("clip.projector_type") ?? gguf.string("clip.vision.projector_type") ?? "mlp";
+  const type = visionProjectorType(gguf);
   const load = Object.hasOwn(FAMILIES, type) ? FAMILIES[type] : undefined;
   if (load !== undefined) return load;
   throw new MullError("invalid_model", `${gguf.path} has a projector of type ${JSON.stringify(type)}.`, {
