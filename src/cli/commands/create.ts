@@ -20,6 +20,8 @@ export interface CreateSettings {
   quantize?: string;
   /** Type to quantise the projector to. Default: as it is. */
   quantizeProjector?: string;
+  /** Also what is quantised already. Default false. */
+  allowRequantize?: boolean;
 }
 
 /**
@@ -45,6 +47,7 @@ export async function create(name: string, settings: CreateSettings, context: Cl
       weights: await import("../../engine/quantize-model.ts"),
       ...(settings.quantize === undefined ? {} : { quantize: settings.quantize }),
       ...(settings.quantizeProjector === undefined ? {} : { quantizeProjector: settings.quantizeProjector }),
+      ...(settings.allowRequantize === undefined ? {} : { allowRequantize: settings.allowRequantize }),
     });
   } finally {
     view.end();
