@@ -77,7 +77,9 @@ function requireSource(model: Gguf, output: string, type: Quantization, allowReq
   throw new MullError(
     "invalid_argument",
     `${model.path} is quantised already: ${quantized.name} is ${quantized.type}. To ${type.name} from there would lose more than from the original.`,
-    { hint: "Quantise the f16, bf16 or f32 model, or allow it: --allow-requantize, or allowRequantize in code." },
+    {
+      hint: "Quantise the f16, bf16 or f32 model, or allow it: --allow-requantize, or allowRequantize in code.",
+    },
   );
 }
 

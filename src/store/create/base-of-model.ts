@@ -40,10 +40,7 @@ export async function baseOfModel(text: string, creation: Creation): Promise<Bas
   throw new MullError("model_not_found", `There is no model called "${text}".`);
 }
 
-async function findStored(
-  reference: ModelReference,
-  { store }: Creation,
-): Promise<StoredModel | undefined> {
+async function findStored(reference: ModelReference, { store }: Creation): Promise<StoredModel | undefined> {
   if (reference.kind === "digest") return store.findByDigest(reference.digest);
   const name = nameOf(reference);
   return name === undefined ? undefined : store.find(name);

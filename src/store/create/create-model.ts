@@ -50,11 +50,7 @@ export async function createModel(
   }
 }
 
-async function withAdditions(
-  base: Base,
-  additions: Omit<Recipe, "from">,
-  creation: Creation,
-): Promise<Base> {
+async function withAdditions(base: Base, additions: Omit<Recipe, "from">, creation: Creation): Promise<Base> {
   return {
     ggufs: await withAddedFiles(base.ggufs, additions, creation),
     texts: await textLayers(base.texts, additions, creation),
