@@ -42,7 +42,8 @@ export async function convertFolder(
     const [model, projector] = files.map(({ path }) => path);
     return { model: model as string, projector, warnings };
   } catch (error) {
-    for (const { partial } of files) await rm(partial, { force: true });
+    // Where this fails, too, the first error says why.
+    for (const { partial } of files) await rm(partial, { force: true }).catch(() => {});
     throw diskError(error, outputFolder);
   }
 }
