@@ -78,6 +78,18 @@ describe("a store", () => {
     expect(await findProblems(store)).toEqual([]);
   });
 
+  it("says when too many files are open, and takes no manifest for damaged because of it", async () => {
+    const written = newStore();
+    await writeModel(written, "llava", ["weights"]);
+    const watched = watchedStore(fileSystem, (call) => {
+      if (call === "readFileSync") throw Object.assign(new Error("EMFILE: injected"), { code: "EMFILE" });
+    });
+    const store = openStore({ root: written.paths.root, fileSystem: watched });
+    for (const read of [() => store.list(), () => store.damaged(), () => store.find(nameOf("llava"))]) {
+      await expect(read()).rejects.toMatchObject({ code: "store_unavailable", hint: /ulimit/ });
+    }
+  });
+
   it("compares names without case, and keeps the first spelling", async () => {
     const store = newStore();
     await writeModel(store, "LLaVA", ["one"]);
@@ -171,11 +183,14 @@ describe("a blob", () => {
 
   it("whose stream breaks, or stands still until somebody leaves, leaves nothing", async () => {
     const store = newStore();
+    const reset = Object.assign(new Error("connection reset"), { code: "ECONNRESET" });
     async function* broken(): AsyncGenerator<Uint8Array> {
       yield bytesOf("a beginning");
-      throw new Error("connection reset");
+      throw reset;
     }
-    await expect(store.receiveBlob(broken())).rejects.toThrow("connection reset");
+    // As it was thrown: it is no fault of the disk.
+    await expect(store.receiveBlob(broken())).rejects.toBe(reset);
+    await expect(store.exclusively("key", () => Promise.reject(reset))).rejects.toBe(reset);
     const controller = new AbortController();
     async function* stuck(): AsyncGenerator<Uint8Array> {
       yield bytesOf("a beginning");

@@ -11,7 +11,7 @@ import { prune } from "./disk/prune.ts";
 import { publishBlob } from "./disk/publish-blob.ts";
 import { receiveBlob, writeBlob } from "./disk/receive-blob.ts";
 import { requireWritable, type StoreContext, workLock } from "./disk/store-context.ts";
-import { storeError } from "./disk/store-error.ts";
+import { CallersError, publicError } from "./disk/store-error.ts";
 import { StoreFolders } from "./disk/store-folders.ts";
 import { TemporaryFiles } from "./disk/temporary-files.ts";
 import { verify } from "./disk/verify.ts";
@@ -56,7 +56,7 @@ export function openStore(options: OpenStoreOptions = {}): ModelStore {
     try {
       return await work();
     } catch (error) {
-      throw storeError(error, paths.root);
+      throw publicError(error, paths.root);
     }
   };
   const guardPin = (pin: Pin): Pin => ({
@@ -87,10 +87,11 @@ export function openStore(options: OpenStoreOptions = {}): ModelStore {
         return context.temporaries.createFolder();
       }),
     removeTemporary: (path) => context.temporaries.remove(path),
-    exclusively: async (key, work, how) => {
-      requireWritable(context);
-      return exclusively(context, key, work, how);
-    },
+    exclusively: (key, work, how) =>
+      attempt(async () => {
+        requireWritable(context);
+        return context.locks.exclusively(workLock(key), () => callersWork(work), how);
+      }),
     requireSpace: (bytes) => requireSpace(fs, paths.root, bytes),
     pin: (digests = []) => attempt(async () => guardPin(await createPin(context, digests))),
     writeManifest: (name, bytes) => attempt(() => models.write(name, bytes)),
@@ -101,23 +102,11 @@ export function openStore(options: OpenStoreOptions = {}): ModelStore {
   };
 }
 
-/** Errors of the lock are the store's; those of the work are the caller's, and stay as they are. */
-async function exclusively<T>(
-  { locks, paths }: StoreContext,
-  key: string,
-  work: () => Promise<T>,
-  options: { signal?: AbortSignal; onWait?: () => void } | undefined,
-): Promise<T> {
-  let failure: { error: unknown } | undefined;
-  const run = (): Promise<T> =>
-    work().catch((error: unknown) => {
-      failure = { error };
-      throw error;
-    });
+async function callersWork<T>(work: () => Promise<T>): Promise<T> {
   try {
-    return await locks.exclusively(workLock(key), run, options);
+    return await work();
   } catch (error) {
-    throw failure === undefined ? storeError(error, paths.root) : failure.error;
+    throw new CallersError(error);
   }
 }
 
@@ -125,6 +114,6 @@ async function* guarded<T>(events: AsyncIterable<T>, root: string): AsyncGenerat
   try {
     yield* events;
   } catch (error) {
-    throw storeError(error, root);
+    throw publicError(error, root);
   }
 }

@@ -1,4 +1,5 @@
 import { MullError } from "../spec/errors.ts";
+import type { HttpClient } from "./http/http-client.ts";
 import type { ModelStore, StoredModel } from "./model-store.ts";
 import { pullModel } from "./pull/pull-model.ts";
 import { type ModelReference, parseReference } from "./reference.ts";
@@ -28,20 +29,25 @@ export async function pullReference(
 ): Promise<StoredModel> {
   const { signal = new AbortController().signal, onProgress = () => {} } = options;
   const reference = parseReference(text);
-  onProgress({ status: "pulling manifest" });
-  const remote = await findRemote(reference, text, store, { ...options, signal });
-  options.beforeFetch?.(remote);
-  return pullModel(store, remote, { signal, onProgress });
+  const { createHttpClient } = await import("./http/create-http-client.ts");
+  const client = createHttpClient({ env: options.env });
+  try {
+    onProgress({ status: "pulling manifest" });
+    const remote = await findRemote(reference, text, client, store, { ...options, signal });
+    options.beforeFetch?.(remote);
+    return await pullModel(store, remote, { signal, onProgress });
+  } finally {
+    await client.close();
+  }
 }
 
 async function findRemote(
   reference: ModelReference,
   text: string,
+  client: HttpClient,
   store: ModelStore,
   { env, insecure = false, signal }: PullOptions & { signal: AbortSignal },
 ): Promise<RemoteModel> {
-  const { createHttpClient } = await import("./http/create-http-client.ts");
-  const client = createHttpClient({ env });
   switch (reference.kind) {
     case "registry": {
       const { registryModel } = await import("./registry/registry-model.ts");
@@ -63,7 +69,7 @@ async function findRemote(
           hint: `Take it into the store with: mull import ${text}`,
         },
       );
-    case "digest":
+    default:
       throw new MullError("invalid_argument", `'${text}' does not say where the model is.`, {
         hint: "Give its name.",
       });

@@ -34,11 +34,10 @@ export async function pushReference(
   }
   const { createHttpClient } = await import("./http/create-http-client.ts");
   const { pushModel } = await import("./registry/push-model.ts");
-  await pushModel(store, stored, reference, {
-    client: createHttpClient({ env }),
-    env,
-    insecure,
-    signal,
-    onProgress,
-  });
+  const client = createHttpClient({ env });
+  try {
+    await pushModel(store, stored, reference, { client, env, insecure, signal, onProgress });
+  } finally {
+    await client.close();
+  }
 }

@@ -33,6 +33,10 @@ const IMPORT_EXAMPLES = `Examples:
   mull import ./llava.gguf --name llava:own
 `;
 
+const VERIFY_NOTES = `
+Exit code 1: something is damaged, and could not be fetched again. With MULL_OFFLINE=1 nothing is fetched.
+`;
+
 /** Commands about the models of this machine. @param start runs a command and keeps its exit code */
 export function addStoreCommands(program: Command, context: CliContext, start: Start): void {
   program
@@ -155,12 +159,14 @@ export function addStoreCommands(program: Command, context: CliContext, start: S
 
   program
     .command("verify")
-    .description("Check every byte of every model; exit code 1 if something is damaged.")
-    .option("--repair", "fetch again what is damaged or missing")
+    .description("Check every byte of every model, and fetch again what is damaged or missing.")
+    .addHelpText("after", VERIFY_NOTES)
+    .option("--repair", "fetch again, also with MULL_OFFLINE=1")
+    .option("--no-repair", "only say what is damaged")
     .action((flags: { repair?: boolean }) =>
       start(async () => {
         const { verify } = await import("../commands/verify.ts");
-        return verify({ repair: flags.repair === true }, context);
+        return verify({ repair: flags.repair ?? context.env["MULL_OFFLINE"] !== "1" }, context);
       }),
     );
 

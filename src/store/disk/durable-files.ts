@@ -1,6 +1,6 @@
 import { constants } from "node:fs";
 import { dirname } from "node:path";
-import { errorCode, type FileSystem, ifThere, type StoreFile } from "./file-system.ts";
+import { errorCode, type FileSystem, ifThere, type StoreFile, unlessRefused } from "./file-system.ts";
 
 const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY } = constants;
 
@@ -11,12 +11,14 @@ export const READ_FILE: number = O_RDONLY | O_NONBLOCK;
 /** As it stands there, and nothing that a link leads to. */
 export const READ_OWN_FILE: number = READ_FILE | O_NOFOLLOW;
 
-/** A name is on the disk when its folder is. Windows cannot, and need not. */
+/** A name is on the disk when its folder is. Windows and some network file systems cannot, and need not. */
 export async function syncFolder(fs: FileSystem, folder: string): Promise<void> {
   if (process.platform === "win32") return;
   const handle = await fs.open(folder, O_RDONLY | O_DIRECTORY);
   try {
     await handle.sync();
+  } catch (error) {
+    if (!["EINVAL", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"].includes(errorCode(error))) throw error;
   } finally {
     await handle.close().catch(() => {});
   }
@@ -50,7 +52,8 @@ async function tryMakeFolder(fs: FileSystem, folder: string): Promise<boolean> {
     if (errorCode(error) === "ENOENT" && dirname(folder) !== folder) return false;
     throw error;
   }
-  await syncFolder(fs, dirname(folder));
+  // A parent may be one in which this user may create folders, and not look.
+  await unlessRefused(syncFolder(fs, dirname(folder)));
   return true;
 }
 

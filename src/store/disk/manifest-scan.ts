@@ -81,8 +81,14 @@ function readOrReport(fs: FileSystem, file: Found): ReturnType<typeof readManife
   try {
     return readManifest(fs, file);
   } catch (error) {
+    throwIfExhausted(error);
     return { name: file.name, path: file.path, problem: problemOf(error) };
   }
+}
+
+/** What this process lacks at the moment says nothing about a file. */
+function throwIfExhausted(error: unknown): void {
+  if (["EMFILE", "ENFILE", "ENOMEM"].includes(errorCode(error))) throw error;
 }
 
 function problemOf(error: unknown): string {
@@ -120,6 +126,7 @@ function entriesOf(
   try {
     return fs.readdirSync(path);
   } catch (error) {
+    throwIfExhausted(error);
     if (!isMissing(error)) obstacles.push({ path, problem: problemOf(error) });
     return [];
   }

@@ -6,7 +6,7 @@ import { openNewFile, writeFully, writeNewFile } from "./durable-files.ts";
 import type { StoreFile } from "./file-system.ts";
 import { publishBlob } from "./publish-blob.ts";
 import { requireWritable, type StoreContext } from "./store-context.ts";
-import { throwIfAborted } from "./store-error.ts";
+import { CallersError, throwIfAborted } from "./store-error.ts";
 import { unlessAborted } from "./turn-queue.ts";
 
 export interface ReceiveOptions {
@@ -64,7 +64,7 @@ async function writeStream(
     for (;;) {
       throwIfAborted(signal);
       // A body that stands still must not hold back who wants to leave.
-      const next = await unlessAborted(chunks.next(), signal);
+      const next = await unlessAborted(nextChunk(chunks), signal);
       if (next.done === true) break;
       // Written by another thread while this one hashes.
       const written = writeFully(file, next.value, size);
@@ -76,6 +76,14 @@ async function writeStream(
     return { digest: digestOfHex(hash.digest("hex")), size };
   } finally {
     if (!isWhole) void Promise.resolve(chunks.return?.()).catch(() => {});
+  }
+}
+
+async function nextChunk(chunks: AsyncIterator<Uint8Array>): Promise<IteratorResult<Uint8Array>> {
+  try {
+    return await chunks.next();
+  } catch (error) {
+    throw new CallersError(error);
   }
 }
 

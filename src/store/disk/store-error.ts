@@ -1,6 +1,18 @@
 import { MullError } from "../../spec/errors.ts";
 import { errorCode } from "./file-system.ts";
 
+/** Thrown by what a caller gave (a stream, work to do): it goes back as it is, and is no fault of the store. */
+export class CallersError extends Error {
+  constructor(error: unknown) {
+    super("an error of the caller's", { cause: error });
+  }
+}
+
+/** What to throw instead of what was thrown within the store. */
+export function publicError(error: unknown, root: string): unknown {
+  return error instanceof CallersError ? error.cause : storeError(error, root);
+}
+
 /**
  * Whatever went wrong as the error to tell: a full disk is `insufficient_storage`, any other failure of the system is
  * `store_unavailable`.
@@ -34,14 +46,14 @@ export function storeError(error: unknown, root: string): MullError {
         ...options,
         hint: "Raise the limit (ulimit -n) or repeat later.",
       });
-    case "":
-      return MullError.wrap(error);
     default:
-      return new MullError("store_unavailable", `The model store ${root} does not work: ${problem}.`, {
-        ...options,
-        hint: "Check the disk; 'mull verify' tells which models are whole.",
-      });
+      if (/^E[A-Z0-9]+$/.test(code)) break;
+      return MullError.wrap(error);
   }
+  return new MullError("store_unavailable", `The model store ${root} does not work: ${problem}.`, {
+    ...options,
+    hint: "Check the disk; 'mull verify' tells which models are whole.",
+  });
 }
 
 export function readOnlyError(root: string): MullError {

@@ -1,6 +1,6 @@
 import { dirname } from "node:path";
 import { makeFolder, syncFolder } from "./durable-files.ts";
-import { type FileSystem, ifThere } from "./file-system.ts";
+import { type FileSystem, ifThere, unlessRefused } from "./file-system.ts";
 
 /** Folders of a store that are on the disk: also those that a process created which died before it could see to it. */
 export class StoreFolders {
@@ -17,9 +17,11 @@ export class StoreFolders {
   async ensure(folder: string): Promise<void> {
     if (this.#durable.has(folder) && (await ifThere(this.#fs.lstat(folder))) !== undefined) return;
     await makeFolder(this.#fs, folder);
-    for (let child = folder; child.length >= this.#root.length; child = dirname(child)) {
-      await syncFolder(this.#fs, dirname(child));
+    for (let parent = dirname(folder); parent.length >= this.#root.length; parent = dirname(parent)) {
+      await syncFolder(this.#fs, parent);
     }
+    // Whose folder the store's lies in may not let others look into it.
+    await unlessRefused(syncFolder(this.#fs, dirname(this.#root)));
     this.#durable.add(folder);
   }
 

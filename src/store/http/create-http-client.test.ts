@@ -1,7 +1,9 @@
 import { createServer as createTcpServer, connect, type AddressInfo } from "node:net";
+import { createServer as createTlsServer } from "node:tls";
 import { gzipSync } from "node:zlib";
 import { afterEach, describe, expect, it } from "vitest";
 import { freeAddress, loopbackServer, type LoopbackRoute } from "../../../test/support/loopback-server.ts";
+import { SELF_SIGNED } from "../../../test/support/self-signed.ts";
 import { createHttpClient, type HttpClientOptions } from "./create-http-client.ts";
 import type { HttpClient } from "./http-client.ts";
 import { readJson, requireOk } from "./response-error.ts";
@@ -323,6 +325,19 @@ describe("a server that is not there", () => {
     await expect(client().send({ url: `https://${host}` })).rejects.toMatchObject({
       code: "server_unreachable",
       details: { reason: "tls" },
+    });
+  });
+
+  it("has a certificate that nobody trusts", async () => {
+    const tls = createTlsServer(SELF_SIGNED, () => {});
+    await new Promise<void>((resolve) => void tls.listen(0, "127.0.0.1", resolve));
+    closing.push(async () => tls.close());
+    const url = `https://127.0.0.1:${(tls.address() as AddressInfo).port}`;
+    await expect(client().send({ url })).rejects.toMatchObject({
+      code: "server_unreachable",
+      message: /certificate is not trusted \(depth zero self signed cert\)/,
+      hint: expect.stringContaining("NODE_EXTRA_CA_CERTS") as string,
+      details: { reason: "certificate" },
     });
   });
 

@@ -59,7 +59,7 @@ export async function responseError(
   const server = url.host;
   switch (code) {
     case "unauthorized":
-      return error(`${server} does not give ${lower(subject)} to you (status ${status}).`, credentialsHint);
+      return error(`${server} does not let you have ${lower(subject)} (status ${status}).`, credentialsHint);
     case "model_not_found":
       return error(`${subject} is not at ${server}.`, "Check how the name is written, and its tag.");
     case "rate_limited":

@@ -25,8 +25,11 @@ export interface Authorizer {
    *
    * @throws MullError `unauthorized` for a token server at another origin
    */
-  send(request: HttpRequest, access: Access): Promise<HttpResponse>;
+  send(request: RegistryRequest, access: Access): Promise<HttpResponse>;
 }
+
+/** What only the authorizer decides is not the caller's. */
+export type RegistryRequest = Omit<HttpRequest, "authorization" | "allowPlainHttp">;
 
 interface Authorization {
   value: string;

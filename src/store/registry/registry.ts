@@ -1,10 +1,10 @@
 import { isLoopback } from "../../providers/server-address.ts";
 import { MullError } from "../../spec/errors.ts";
-import type { HttpClient, HttpRequest, HttpResponse } from "../http/http-client.ts";
+import type { HttpClient, HttpResponse } from "../http/http-client.ts";
 import type { ResponseErrorOptions } from "../http/response-error.ts";
 import { formatModelName } from "../model-name.ts";
 import type { ModelReference } from "../reference.ts";
-import { type Access, createAuthorizer, credentialsHint } from "./authorizer.ts";
+import { type Access, createAuthorizer, credentialsHint, type RegistryRequest } from "./authorizer.ts";
 
 export type RegistryReference = Extract<ModelReference, { kind: "registry" }>;
 
@@ -26,7 +26,7 @@ export interface Repository {
   /** The address of `blobs/…`, `manifests/…` or `blobs/uploads/`. */
   url(path: string): URL;
   /** With what it takes to be let in, which goes to the registry only. */
-  send(request: HttpRequest, access: Access): Promise<HttpResponse>;
+  send(request: RegistryRequest, access: Access): Promise<HttpResponse>;
   /** For errors about something in it. */
   errors(subject: string): ResponseErrorOptions;
 }

@@ -219,5 +219,5 @@ function isLost(error: unknown): boolean {
 }
 
 function errors(digest: Digest, { repository }: UploadOptions): ReturnType<Repository["errors"]> {
-  return repository.errors(`The place for blob ${shortDigest(digest)}`);
+  return repository.errors(`A place for blob ${shortDigest(digest)}`);
 }
