@@ -6,7 +6,10 @@ import { join } from "node:path";
 import { prepare, root, run } from "./prepare.js";
 
 prepare();
-installComponents(["tmux"]);
+installComponents([
+  { name: "tmux", check: ["-V"] },
+  { name: "docker-registry", check: ["--version"] },
+]);
 const bin = (name) => join("node_modules", ".bin", name);
 run([bin("oxfmt"), "--check", "."]);
 run([bin("oxlint"), "--type-aware", "--deny-warnings"]);
@@ -27,9 +30,14 @@ console.log(
 );
 process.exit(status ?? 1);
 
-/** Real components that the end-to-end tests drive. Where they cannot be installed, those tests say so and skip. */
-function installComponents(names) {
-  const missing = names.filter((name) => spawnSync(name, ["-V"], { stdio: "ignore" }).error);
+/**
+ * Real components that tests drive, by the name of their Debian package and command, with arguments that prove the
+ * command is there. Where they cannot be installed, those tests say so and skip.
+ */
+function installComponents(components) {
+  const missing = components
+    .filter(({ name, check }) => spawnSync(name, check, { stdio: "ignore" }).error)
+    .map(({ name }) => name);
   if (missing.length === 0 || process.platform !== "linux" || process.getuid?.() !== 0) return;
   console.error(`Installing ${missing.join(", ")}…`);
   const options = {

@@ -12,6 +12,7 @@ export type {
   EngineStats,
   InspectOptions,
   Model,
+  ModelDefaults,
   ModelInfo,
   StreamRequest,
 } from "./spec/model.ts";

@@ -37,11 +37,57 @@ describe("pico, the model that ships", () => {
     expect(await model.ask("What is in this image?")).toMatch(/cannot see|no picture|do not see|don't see/i);
   });
 
+  it("answers in a Go template, as Ollama's Modelfiles have it", async () => {
+    const template = "{{ .System }}USER: {{ .Prompt }} ASSISTANT:{{ .Response }}</s>";
+    const other = await load({ model: "pico", template });
+    try {
+      expect(other.info.template).toEqual({ source: template, origin: "option" });
+      const question = "What colour is it?";
+      const picture = path("examples/red-circle.png");
+      const answer = await model.ask(question, picture, { temperature: 0 });
+      expect(answer).toMatch(/red/);
+      expect(await other.ask(question, picture, { temperature: 0 })).toBe(answer);
+    } finally {
+      await other.close();
+    }
+  });
+
+  it("sees the picture in the template of Ollama's llava", async () => {
+    const other = await load({ model: "pico", template: "{{ .System }}\nUSER: {{ .Prompt }}\nASSISTANT: " });
+    try {
+      const content = [
+        { type: "image" as const, image: path("examples/red-circle.png") },
+        { type: "text" as const, text: "What colour is it?" },
+      ];
+      let [text, rows] = ["", 0];
+      for await (const part of other.stream({ messages: [{ role: "user", content }], maxTokens: 8 })) {
+        if (part.type === "text-delta") text += part.delta;
+        if (part.type === "finish") rows = part.usage.inputTokens.image;
+      }
+      expect(text).not.toBe("");
+      expect(rows).toBe(other.info.encoder?.tokensPerImage);
+    } finally {
+      await other.close();
+    }
+  });
+
+  it("is not loaded with a Go template that mull does not render", async () => {
+    await expect(
+      load({ model: "pico", template: '{{ template "x" . }}{{ .Prompt }}' }),
+    ).rejects.toMatchObject({
+      code: "template_failed",
+      message: expect.stringContaining(
+        "line 1: it uses {{ template }}, which mull does not render",
+      ) as unknown,
+    });
+  });
+
   it("tokenises as it was trained", () => {
     const libraries = loadLibraries({ device: "cpu" });
     const backend = new Backend(libraries, { device: "cpu", threads: 1 });
     const text = new TextModel(libraries, declareLlama(libraries), backend.ggml, {
-      path: path("models/pico/pico.gguf"),
+      paths: [path("models/pico/pico.gguf")],
+      adapters: [],
       contextLength: 128,
       parallel: () => 1,
       embeddingModel: false,

@@ -1,4 +1,7 @@
 import { Template } from "@huggingface/jinja";
+import { parseGoTemplate } from "./go-template/parser.ts";
+import { renderGoTemplate } from "./go-template/render-go-template.ts";
+import { templateLanguage } from "./template-language.ts";
 import { toolFormat } from "./tool-format.ts";
 import type { RenderRequest, TemplateMessage, TemplateTool, TemplateToolCall } from "./template-request.ts";
 import { toolInstruction, withSingleCalls, withToolsAsText } from "./tool-text.ts";
@@ -32,9 +35,10 @@ const PROBE_TOOL: TemplateTool = {
  * does can move or double it.
  */
 export function renderTemplate(request: RenderRequest): string {
-  const render = renderer(request);
+  const isGo = templateLanguage(request.template) === "go";
+  const render = isGo ? goRenderer(request) : renderer(request);
   const format = toolFormat(request.template);
-  const plain: Style = { content: contentStyle(request, render), arguments: "object" };
+  const plain: Style = { content: isGo ? "string" : contentStyle(request, render), arguments: "object" };
   const { messages, style } = inCallStyle(request, plain, render);
   const { tools = [] } = request;
   if (tools.length === 0) return renderWithoutTools(messages, style, render);
@@ -48,6 +52,13 @@ export function renderTemplate(request: RenderRequest): string {
     );
   // Some templates print one tool and stumble over the schema of another.
   return readsTools ? firstOf(() => render(messages, style, tools), explained) : explained();
+}
+
+/** Go templates read contents as texts and arguments as objects, whatever the style. */
+function goRenderer({ template, variables = {} }: RenderRequest): Render {
+  parseGoTemplate(template);
+  return (messages, _style, tools) =>
+    renderGoTemplate({ template, variables, messages, ...(tools === undefined ? {} : { tools }) });
 }
 
 /** A model has one template: the last is kept, since reading and probing it takes longer than rendering. */

@@ -1,6 +1,30 @@
-/** What a chat template can do, by its Jinja source: whether it reads `tools`, and whether its model thinks first. */
+import { parseGoTemplate } from "./go-template/parser.ts";
+import { namesIn } from "./go-template/syntax.ts";
+import { templateLanguage } from "./template-language.ts";
+
+/** What a chat template can do, by its source: whether it reads tools, and whether its model thinks first. */
 export function templateFeatures(source: string): { tools: boolean; thinking: boolean } {
+  if (templateLanguage(source) === "go") return goFeatures(source);
   return { tools: /(?<![.\w])tools\b/.test(codeOf(source)), thinking: THINKING.test(source) };
+}
+
+function goFeatures(source: string): { tools: boolean; thinking: boolean } {
+  const names = goNames(source);
+  return {
+    tools: names.has("Tools"),
+    thinking:
+      ["Thinking", "Think", "ThinkLevel", "IsThinkSet"].some((name) => names.has(name)) ||
+      THINKING.test(source),
+  };
+}
+
+/** A template that cannot be read can do nothing; rendering it says why. */
+function goNames(source: string): ReadonlySet<string> {
+  try {
+    return namesIn(parseGoTemplate(source));
+  } catch {
+    return new Set();
+  }
 }
 
 /** Tags around thoughts, and the names by which templates are told of thinking. */

@@ -4,6 +4,8 @@ import type { StreamRequest } from "../spec/model.ts";
 import type { Tool, ToolCall, ToolChoice } from "../spec/tool.ts";
 import type { ChatMessage } from "./chat-message.ts";
 import { pairCalls } from "./pair-calls.ts";
+import { templateFeatures } from "./template-features.ts";
+import { templateLanguage } from "./template-language.ts";
 import type { TemplateMessage, TemplateTool } from "./template-request.ts";
 
 /** Of JSON in tools and calls. */
@@ -49,6 +51,7 @@ export function templateTools(tools: readonly Tool[], choice: ToolChoice, protec
 
 /** The names by which templates are told whether to think. Nothing is said where the caller says nothing. */
 export function thinkVariables(think: StreamRequest["think"], template: string): Record<string, unknown> {
+  if (templateLanguage(template) === "go") return goThinkVariables(think, template);
   if (think === undefined) return {};
   const thinks = think !== false;
   const least = /["']none["']/.test(template) ? "none" : "low";
@@ -57,6 +60,16 @@ export function thinkVariables(think: StreamRequest["think"], template: string):
     enable_thinking: thinks,
     thinking: thinks,
     ...(effort === undefined ? {} : { reasoning_effort: effort }),
+  };
+}
+
+/** As Ollama, whose models think unless they are told not to. */
+function goThinkVariables(think: StreamRequest["think"], template: string): Record<string, unknown> {
+  const said = think ?? (templateFeatures(template).thinking ? true : undefined);
+  return {
+    Think: said !== undefined && said !== false,
+    ThinkLevel: said === true ? "medium" : said === undefined || said === false ? "" : said,
+    IsThinkSet: said !== undefined,
   };
 }
 

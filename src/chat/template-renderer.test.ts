@@ -41,6 +41,18 @@ describe("TemplateRenderer", () => {
     );
   });
 
+  it("renders Go templates, and stops those that loop", async () => {
+    expect(await render("USER: {{ .Prompt }}\nASSISTANT:")).toBe("USER: hello\nASSISTANT:");
+    const bomb = "{{ range 9999999 }}{{ range 9999999 }}{{ end }}{{ end }}{{ .Prompt }}";
+    await expect(render(bomb)).rejects.toMatchObject({ code: "template_failed" });
+    const eater = `{{ .Prompt }}${'{{ $x := "aaaaaaaa" }}{{ $x = printf "%s%s" $x $x }}'.repeat(400)}`;
+    expect(await render(eater)).toMatch(/hello/);
+    await expect(render('{{ define "x" }}{{ end }}{{ .Prompt }}')).rejects.toThrow(
+      "line 1: it uses {{ define }}, which mull does not render",
+    );
+    expect(await render("ok")).toBe("ok");
+  });
+
   it("names the fault of a broken template", async () => {
     await expect(render("{% for %}")).rejects.toMatchObject({ code: "template_failed" });
   });

@@ -4,6 +4,7 @@ import type { CliContext } from "./cli-context.ts";
 import { addCacheCommand } from "./options/cache-options.ts";
 import { addModelOptions, addRunOptions, readModelFlags, readRunSettings } from "./options/run-options.ts";
 import { addServeOptions } from "./options/serve-options.ts";
+import { addStoreCommands } from "./options/store-options.ts";
 import { packageVersion } from "../spec/package-version.ts";
 import { errorText } from "./report-error.ts";
 import { createPaint } from "./terminal/colour.ts";
@@ -13,6 +14,8 @@ const EXAMPLES = `Examples:
   cat photo.jpg | mull run pico "what is this?"
   mull run                                            talk with pico
   mull run --model-file llava.gguf --projector mmproj.gguf "describe ./x.png"
+  mull run bakllava "describe ./x.png"                downloads the model if it is not there
+  mull list                                           the models of this machine
   mull inspect *.png                                  what a model would see
   mull serve                                          for Ollama's and OpenAI's clients
 `;
@@ -121,6 +124,7 @@ function createProgram(
     }),
   );
 
+  addStoreCommands(program, context, start);
   addCacheCommand(program, context, start);
   const serveCommand = program
     .command("serve")

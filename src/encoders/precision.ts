@@ -5,11 +5,10 @@ import { measureMatmul } from "../native/matmul-speed.ts";
 import type { WeightType } from "../native/weights.ts";
 import type { ImageEncoder } from "./image-encoder.ts";
 import { readPrecisionDecision, writePrecisionDecision } from "./precision-cache.ts";
+import { isSmallEncoder } from "./small-encoder.ts";
 
 /** Least cosine between a row and the same row of the f32 encoder. */
 export const MIN_COSINE = 0.998;
-/** Under this, in bytes of float32, an encoder is so fast that choosing would take longer than it saves. */
-const SMALL_ENCODER_BYTES = 32 * 2 ** 20;
 /** Side of the matrix whose product is timed: that of a usual encoder, about 10 ms. */
 const MEASURED_WIDTH = 1024;
 
@@ -23,7 +22,7 @@ type Open = (precision: WeightType) => Promise<ImageEncoder>;
  * before the next one is loaded.
  */
 export async function openFastestPrecision(gguf: Gguf, backend: Backend, open: Open): Promise<ImageEncoder> {
-  if (countElements(gguf) * 4 < SMALL_ENCODER_BYTES) return open("f32");
+  if (isSmallEncoder(gguf)) return open("f32");
   const known = await readPrecisionDecision(gguf, backend.name);
   if (known !== undefined) return open(known);
 
@@ -43,13 +42,6 @@ export async function openFastestPrecision(gguf: Gguf, backend: Backend, open: O
     await encoder.close();
   }
   return open("f32");
-}
-
-function countElements(gguf: Gguf): number {
-  let elements = 0;
-  for (const { shape } of gguf.tensors.values())
-    elements += shape.reduce((product, length) => product * length, 1);
-  return elements;
 }
 
 /** Fastest first. The exact one is among them, so that one is always good enough. */

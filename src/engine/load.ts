@@ -1,9 +1,11 @@
 import { MullError } from "../spec/errors.ts";
 import type { Model } from "../spec/model.ts";
 import type { LoadOptions } from "../spec/options.ts";
+import { loadFiles } from "../store/load-files.ts";
+import { locateModel } from "../store/locate-model.ts";
+import type { ModelSetup } from "../store/model-setup.ts";
 import { ModelHandle } from "./model-handle.ts";
 import type { EngineLoadOptions } from "./protocol.ts";
-import { resolveModel } from "./resolve-model.ts";
 
 const PRECISIONS = ["auto", "f32", "f16", "bf16", "q8_0"];
 
@@ -21,7 +23,9 @@ const PRECISIONS = ["auto", "f32", "f16", "bf16", "q8_0"];
 export async function load(model: string | LoadOptions = "pico", options: LoadOptions = {}): Promise<Model> {
   const merged: LoadOptions = typeof model === "string" ? { ...options, model } : { ...options, ...model };
   merged.signal?.throwIfAborted();
-  const handle = new ModelHandle(engineOptions(merged), merged.onProgress ?? (() => {}));
+  const setup = locateModel(merged) ?? (await resolve(merged));
+  merged.signal?.throwIfAborted();
+  const handle = new ModelHandle(engineOptions(setup, merged), setup, merged.onProgress ?? (() => {}));
   const abort = (): void => void handle.close();
   merged.signal?.addEventListener("abort", abort, { once: true });
   try {
@@ -36,8 +40,18 @@ export async function load(model: string | LoadOptions = "pico", options: LoadOp
   }
 }
 
-function engineOptions(options: LoadOptions): EngineLoadOptions {
-  const files = resolveModel(options.model ?? "pico", options.projector);
+/** The store is loaded when a model is in it: the bundled one, and files, answer sooner. */
+async function resolve({ model = "", signal }: LoadOptions): Promise<ModelSetup> {
+  const { resolveModel } = await import("../store/resolve-model.ts");
+  return resolveModel(model, { env: process.env, ...(signal === undefined ? {} : { signal }) });
+}
+
+/** What the caller says goes before what was set for the model. */
+function engineOptions(setup: ModelSetup, given: LoadOptions): EngineLoadOptions {
+  const { model: _, ...said } = Object.fromEntries(
+    Object.entries(given).filter(([, value]) => value !== undefined),
+  ) as LoadOptions;
+  const options: LoadOptions = { ...setup.load, ...said };
   const precision = options.encoderPrecision ?? "auto";
   if (!PRECISIONS.includes(precision)) {
     throw new MullError("invalid_argument", `There is no encoder precision "${precision}".`, {
@@ -51,13 +65,15 @@ function engineOptions(options: LoadOptions): EngineLoadOptions {
     });
   }
   return {
-    ...files,
+    name: setup.name,
+    ...loadFiles(options),
     contextLength: wholeNumber("contextLength", options.contextLength, 16, 2 ** 22),
     parallel: options.parallel === "auto" ? "auto" : (wholeNumber("parallel", options.parallel, 1, 60) ?? 1),
     diskCache: options.diskCache ?? true,
     threads: wholeNumber("threads", options.threads, 1, 512),
     encoderPrecision: precision,
     template: options.template,
+    fallbackTemplate: options.fallbackTemplate,
     device,
   };
 }

@@ -4,11 +4,13 @@ import type { CacheClient } from "../cache/cache-client.ts";
 import { openCache } from "../cache/open-cache.ts";
 import { visibleControlTokens } from "../chat/answer-parser.ts";
 import { BUILTIN_TEMPLATES } from "../chat/builtin-templates.ts";
+import { checkTemplate } from "../chat/check-template.ts";
 import { templateFeatures } from "../chat/template-features.ts";
 import { TemplateRenderer } from "../chat/template-renderer.ts";
 import { openImageEncoder } from "../encoders/open-image-encoder.ts";
 import type { Gguf } from "../gguf/gguf.ts";
 import { readGguf } from "../gguf/read.ts";
+import { validateAdapter } from "../gguf/validate-adapter.ts";
 import { validateProjector } from "../gguf/validate-projector.ts";
 import { validateTextModel } from "../gguf/validate-text-model.ts";
 import { Backend } from "../native/backend.ts";
@@ -21,6 +23,7 @@ import type { ModelInfo } from "../spec/model.ts";
 import { cacheIdentity } from "./cache-identity.ts";
 import { Embedder } from "./embedder.ts";
 import { parallelByMemory } from "./kv-bytes.ts";
+import { isSmallModel, mapsFile, mostCommonType, spareContexts } from "./memory-plan.ts";
 import { physicalCores } from "./physical-cores.ts";
 import { PictureRows } from "./picture-rows.ts";
 import type { PromptModel } from "./prompt-layout.ts";
@@ -42,14 +45,6 @@ export interface LocalModel extends PromptModel {
   hiddenTokens: readonly number[];
 }
 
-/**
- * Below this, waiting for a second thread costs more than it computes: one thread is faster on an idle machine and
- * many times faster on a busy one, where threads that wait for each other wait for the scheduler.
- */
-const ONE_THREAD_BYTES = 64 * 1024 * 1024;
-
-const UNQUANTIZED = ["F32", "F16", "BF16"];
-
 /** Token type CONTROL of `tokenizer.ggml.token_type`. */
 const CONTROL = 3;
 
@@ -67,17 +62,21 @@ export async function loadLocalModel(
   onProgress: (completedBytes: number, totalBytes: number) => void,
 ): Promise<LocalModel> {
   const renderer = new TemplateRenderer();
-  const textFile = await readGguf(options.model);
+  const textFile = await readGguf(options.splitFiles ?? options.model);
   validateTextModel(textFile);
+  const adapters = await readAdapters(options.adapters, textFile);
   const projectorFile = options.projector === undefined ? undefined : await readGguf(options.projector);
   if (projectorFile !== undefined) {
     validateProjector(projectorFile);
     requireSameWidth(textFile, projectorFile);
   }
-  const fileBytes = textFile.fileBytes + (projectorFile?.fileBytes ?? 0);
+  const adapterBytes = adapters.reduce((sum, adapter) => sum + adapter.fileBytes, 0);
+  const fileBytes = textFile.fileBytes + (projectorFile?.fileBytes ?? 0) + adapterBytes;
   onProgress(0, fileBytes);
   const cache = openCache({ diskCache: options.diskCache });
-  const digestedFiles = { model: textFile.paths, projector: projectorFile?.paths ?? [] };
+  // A KV state is of the text model with its adapters; a picture's rows do not depend on them.
+  const textFiles = [...textFile.paths, ...options.adapters];
+  const digestedFiles = { model: textFiles, projector: projectorFile?.paths ?? [] };
   // Started before native code keeps the only thread of libuv's pool busy: the cache's thread loads its code through it.
   await Promise.race([cache.fileDigest(textFile.path), setTimeout(CACHE_START_MS)]);
 
@@ -85,7 +84,8 @@ export async function loadLocalModel(
   const llama = declareLlama(libraries);
   checkLlamaLayout(llama);
   llama.backendInit();
-  const threads = options.threads ?? (fileBytes < ONE_THREAD_BYTES ? 1 : physicalCores());
+  const exact = isSmallModel(fileBytes);
+  const threads = options.threads ?? (exact ? 1 : physicalCores());
   const backend = new Backend(libraries, { device: options.device, threads });
   const encoder =
     projectorFile === undefined
@@ -96,15 +96,15 @@ export async function loadLocalModel(
         });
   const encoderBytes = projectorFile?.fileBytes ?? 0;
   const embeddingModel = isEmbeddingModel(textFile);
-  const exact = fileBytes < ONE_THREAD_BYTES;
   const text = new TextModel(libraries, llama, backend.ggml, {
-    path: textFile.path,
+    paths: textFile.paths,
+    adapters: options.adapters,
     contextLength: options.contextLength,
     parallel: (contextLength) => chooseParallel(options, textFile, contextLength, fileBytes),
-    spareContexts: exact && !embeddingModel ? 1 : 0,
+    spareContexts: spareContexts({ exact, embeddingModel }),
     threads,
     embeddingModel,
-    memoryMap: !backend.isCpu || UNQUANTIZED.includes(mostCommonType(textFile)),
+    memoryMap: mapsFile(textFile, backend.isCpu),
     onProgress: (fraction) => onProgress(encoderBytes + fraction * textFile.fileBytes, fileBytes),
   });
   onProgress(fileBytes, fileBytes);
@@ -119,7 +119,7 @@ export async function loadLocalModel(
   const snapshots = new PrefixSnapshots(text, pictures, cache, identity);
   const scheduler = new Scheduler({ text, pictures, snapshots, exact });
 
-  const template = chooseTemplate(options.template, textFile, encoder !== undefined);
+  const template = chooseTemplate(options, textFile, encoder !== undefined);
   const features = templateFeatures(template.source);
   const tokens = textFile.strings("tokenizer.ggml.tokens") ?? [];
   const tokenOf = (key: string): string => tokens[textFile.number(key) ?? -1] ?? "";
@@ -172,6 +172,7 @@ export async function loadLocalModel(
       files: {
         model: options.model,
         ...(options.projector === undefined ? {} : { projector: options.projector }),
+        ...(options.adapters.length === 0 ? {} : { adapters: options.adapters }),
       },
       fileBytes,
       ...(license === undefined ? {} : { license }),
@@ -179,6 +180,16 @@ export async function loadLocalModel(
       threads,
     },
   };
+}
+
+async function readAdapters(paths: readonly string[], textFile: Gguf): Promise<Gguf[]> {
+  const adapters: Gguf[] = [];
+  for (const path of paths) {
+    const adapter = await readGguf(path);
+    validateAdapter(adapter, textFile);
+    adapters.push(adapter);
+  }
+  return adapters;
 }
 
 /** `{architecture}.pooling_type` says how token states become one vector: 1 mean, 2 first token, 3 last token. */
@@ -217,28 +228,26 @@ function requireSameWidth(textFile: Gguf, projectorFile: Gguf): void {
 }
 
 function chooseTemplate(
-  option: string | undefined,
+  { template, fallbackTemplate }: EngineLoadOptions,
   textFile: Gguf,
   seesPictures: boolean,
 ): ModelInfo["template"] {
-  if (option !== undefined) {
-    const builtin = BUILTIN_TEMPLATES[option];
-    if (builtin !== undefined) return { source: builtin, origin: option };
-    if (option.includes("{")) return { source: option, origin: "option" };
-    throw new MullError("invalid_argument", `There is no built-in chat template "${option}".`, {
-      hint: `Built in: ${Object.keys(BUILTIN_TEMPLATES).join(", ")}; or give Jinja source.`,
-    });
-  }
+  if (template !== undefined) return namedTemplate(template, "option");
   const own = textFile.string("tokenizer.chat_template");
   if (own !== undefined) return { source: own, origin: "gguf" };
+  if (fallbackTemplate !== undefined) return namedTemplate(fallbackTemplate, "manifest");
   const name = seesPictures ? "vicuna_v1" : "plain";
   return { source: BUILTIN_TEMPLATES[name] as string, origin: name };
 }
 
-/** Name of the tensor type that takes most of the file. */
-function mostCommonType(file: Gguf): string {
-  const bytes = new Map<string, number>();
-  for (const { type, bytes: size } of file.tensors.values()) bytes.set(type, (bytes.get(type) ?? 0) + size);
-  const [first] = [...bytes].sort((a, b) => b[1] - a[1]);
-  return first?.[0].toUpperCase() ?? "unknown";
+function namedTemplate(text: string, origin: string): ModelInfo["template"] {
+  const builtin = BUILTIN_TEMPLATES[text];
+  if (builtin !== undefined) return { source: builtin, origin: text };
+  if (text.includes("{")) {
+    checkTemplate(text);
+    return { source: text, origin };
+  }
+  throw new MullError("invalid_argument", `There is no built-in chat template "${text}".`, {
+    hint: `Built in: ${Object.keys(BUILTIN_TEMPLATES).join(", ")}; or give the source of one, in Jinja or as a Go template.`,
+  });
 }

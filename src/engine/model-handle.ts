@@ -1,5 +1,6 @@
 import { AnswerParser } from "../chat/answer-parser.ts";
 import { checkTools } from "../chat/check-tools.ts";
+import { givenDefaults, withDefaults } from "../chat/with-defaults.ts";
 import { MediaDecoder } from "../media/media-process.ts";
 import { resolveMedia } from "../media/resolve-media.ts";
 import { ask } from "../providers/ask.ts";
@@ -13,6 +14,7 @@ import type {
   EngineStats,
   InspectOptions,
   Model,
+  ModelDefaults,
   ModelInfo,
   StreamRequest,
 } from "../spec/model.ts";
@@ -39,14 +41,16 @@ type OnProgress = (completedBytes: number, totalBytes: number) => void;
 /** A model as the program holds it: no native code, no weights, only the processes that have them. */
 export class ModelHandle implements Model {
   readonly #options: EngineLoadOptions;
+  readonly #defaults: ModelDefaults;
   readonly #decoded: DecodedImages;
   readonly #media = new MediaDecoder();
   #engine: EngineProcess;
   #info: ModelInfo | undefined;
   #closed = false;
 
-  constructor(options: EngineLoadOptions, onProgress: OnProgress) {
+  constructor(options: EngineLoadOptions, defaults: ModelDefaults, onProgress: OnProgress) {
     this.#options = options;
+    this.#defaults = defaults;
     this.#engine = new EngineProcess(options, onProgress);
     this.#decoded = new DecodedImages(this.#media);
     // Both processes start side by side: most first questions come with a picture.
@@ -64,7 +68,8 @@ export class ModelHandle implements Model {
 
   async ready(): Promise<LoadedEngine> {
     const loaded = await this.#engine.ready;
-    this.#info = loaded.info;
+    const defaults = givenDefaults(this.#defaults);
+    this.#info = Object.keys(defaults).length === 0 ? loaded.info : { ...loaded.info, defaults };
     this.#engine.unrefWhenIdle();
     return loaded;
   }
@@ -73,8 +78,9 @@ export class ModelHandle implements Model {
     return ask(this, question, rest);
   }
 
-  async *stream(request: StreamRequest): AsyncGenerator<StreamPart, void, undefined> {
+  async *stream(given: StreamRequest): AsyncGenerator<StreamPart, void, undefined> {
     const started = performance.now();
+    const request = withDefaults(given, this.#defaults);
     const { signal } = request;
     const { generation, ...how } = checkStreamOptions(request);
     signal?.throwIfAborted();
@@ -149,7 +155,8 @@ export class ModelHandle implements Model {
     return { vectors, usage, receipts };
   }
 
-  async countTokens(request: StreamRequest): Promise<PromptTokens> {
+  async countTokens(given: StreamRequest): Promise<PromptTokens> {
+    const request = withDefaults(given, this.#defaults);
     checkStreamOptions(request);
     const engine = await this.#liveEngine();
     const { sources, ...asked } = this.#checkPrompt(request);

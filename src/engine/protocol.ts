@@ -37,12 +37,16 @@ export interface EngineLoadOptions {
   name: string;
   model: string;
   projector: string | undefined;
+  /** All files of a split model in order, where their names do not say so. */
+  splitFiles: readonly string[] | undefined;
+  adapters: readonly string[];
   contextLength: number | undefined;
   parallel: number | "auto";
   diskCache: boolean;
   threads: number | undefined;
   encoderPrecision: EncoderPrecision;
   template: string | undefined;
+  fallbackTemplate: string | undefined;
   device: "cpu" | "auto";
 }
 

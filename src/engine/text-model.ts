@@ -12,10 +12,13 @@ import type {
 import type { Pointer } from "../native/pointer.ts";
 import { MullError } from "../spec/errors.ts";
 import { Grammar } from "./grammar.ts";
-import { BATCH_LENGTH, type BatchEntry, MOST_SEQUENCES, NativeBatch } from "./native-batch.ts";
+import { defaultContextLength, kvCells } from "./memory-plan.ts";
+import { BATCH_LENGTH, type BatchEntry, NativeBatch } from "./native-batch.ts";
+import { type OpenModelOptions, applyAdapters, createContext, loadModel } from "./open-text-model.ts";
 
-export interface TextModelOptions {
-  path: string;
+export interface TextModelOptions extends OpenModelOptions {
+  /** LoRA adapters, each at full scale; their files are checked. */
+  adapters: readonly string[];
   /** Undefined: what the model was trained for, at most 4096. */
   contextLength: number | undefined;
   /** Contexts that can be full at the same time: the KV cache holds `parallel` times the context length. */
@@ -25,21 +28,11 @@ export interface TextModelOptions {
   threads: number;
   /** Pool the states of a text into one, as the file of an embedding model says. */
   embeddingModel: boolean;
-  /**
-   * Whether the file is mapped instead of read. Mapped pages are shared and load at once; but a CPU lays quantised
-   * weights out anew in memory of its own, and then the mapped file is resident beside them for nothing.
-   */
-  memoryMap: boolean;
-  /** Fraction of the weights that is read, 0..1. */
-  onProgress: (fraction: number) => void;
 }
 
 /** What became of a batch. `no-room`: nothing was read, the KV cache is full. `aborted`: nothing was read. */
 export type DecodeOutcome = "done" | "no-room" | "aborted";
 
-/** `enum llama_load_mode` */
-const LOAD_MODE = { read: 0, memoryMap: 1 };
-const DEFAULT_CONTEXT_LENGTH = 4096;
 /** Results of `llama_decode`. */
 const OUTCOMES: Readonly<Record<number, DecodeOutcome>> = { 0: "done", 1: "no-room", 2: "aborted" };
 
@@ -77,14 +70,13 @@ export class TextModel {
     this.#vocab = llama.modelGetVocab(this.#model);
     this.#abort = new AbortFlag(ggml);
     this.trainedContextLength = llama.modelNCtxTrain(this.#model);
-    this.contextLength = options.contextLength ?? Math.min(this.trainedContextLength, DEFAULT_CONTEXT_LENGTH);
+    this.contextLength = options.contextLength ?? defaultContextLength(this.trainedContextLength);
     this.parallel = options.parallel(this.contextLength);
-    // Native code wants room for a whole batch, and asserts on less.
-    const contexts = this.parallel + (options.spareContexts ?? 0);
-    const cells = Math.max(this.contextLength * contexts, BATCH_LENGTH);
+    const cells = kvCells(this.contextLength, this.parallel + (options.spareContexts ?? 0));
     // Attention without a causal mask looks at a text as a whole: it must come in one piece.
     const batchLength = options.embeddingModel ? Math.max(BATCH_LENGTH, cells) : BATCH_LENGTH;
     this.#context = createContext(llama, this.#model, this.#abort, { ...options, cells, batchLength });
+    applyAdapters(llama, this.#model, this.#context, options.adapters);
     this.#memory = llama.getMemory(this.#context);
     this.cells = llama.nCtx(this.#context);
     this.embeddingLength = llama.modelNEmbdInp(this.#model);
@@ -240,54 +232,4 @@ export class TextModel {
     if (address === null) throw new MullError("internal", "The engine computed no output there.");
     return new Float32Array(this.#koffi.view(address, count * 4));
   }
-}
-
-function loadModel({ koffi, variant }: Libraries, llama: Llama, options: TextModelOptions): LlamaModel {
-  // Called on this thread while `llama_model_load_from_file` runs, so JavaScript may be entered.
-  const type = koffi.pointer(koffi.proto("bool", ["float", "void *"]));
-  const callback = koffi.register((fraction: number) => {
-    options.onProgress(fraction);
-    return true;
-  }, type);
-  try {
-    const model = llama.modelLoadFromFile(options.path, {
-      ...llama.modelDefaultParams(),
-      load_mode: options.memoryMap ? LOAD_MODE.memoryMap : LOAD_MODE.read,
-      n_gpu_layers: variant === "cpu" ? 0 : -1,
-      progress_callback: callback,
-    });
-    if (model !== null) return model;
-  } finally {
-    koffi.unregister(callback);
-  }
-  throw new MullError("invalid_model", `${options.path}: the engine could not load this model.`, {
-    hint: "Its architecture may be newer than this engine, or the memory too small for it.",
-  });
-}
-
-function createContext(
-  llama: Llama,
-  model: LlamaModel,
-  abort: AbortFlag,
-  shape: { cells: number; batchLength: number; threads: number; embeddingModel: boolean },
-): LlamaContext {
-  const { cells, batchLength, threads, embeddingModel } = shape;
-  const context = llama.initFromModel(model, {
-    ...llama.contextDefaultParams(),
-    n_ctx: cells,
-    n_batch: batchLength,
-    n_ubatch: batchLength,
-    n_seq_max: MOST_SEQUENCES,
-    kv_unified: true,
-    n_threads: threads,
-    n_threads_batch: threads,
-    embeddings: embeddingModel,
-    abort_callback: abort.callback,
-    abort_callback_data: abort.data,
-    no_perf: true,
-  });
-  if (context !== null) return context;
-  throw new MullError("out_of_memory", `There is no memory for a context of ${cells} tokens.`, {
-    hint: "Ask for a shorter one with --num-ctx, or fewer requests at once with --parallel.",
-  });
 }

@@ -18,7 +18,8 @@ export interface ReadGgufOptions {
 
 /**
  * Reads and checks the header of a GGUF file (versions 2 and 3, little endian); tensors are read on demand.
- * Of a split model (`name-00001-of-00003.gguf`) any part may be named; the others must lie beside it.
+ * Of a split model (`name-00001-of-00003.gguf`) any part may be named; the others must lie beside it. Parts under
+ * other names, such as a store's blobs, are given as a list of all of them in order.
  *
  * Whatever passes is safe to hand to native code as far as the container goes; `validateTextModel` and
  * `validateProjector` check what the values mean. The header is read in chunks and may take 64 MB at most.
@@ -26,8 +27,12 @@ export interface ReadGgufOptions {
  * @throws MullError `model_not_found` if a file does not exist; `invalid_model` for a file that is damaged,
  *   hostile or no GGUF file; `aborted`
  */
-export async function readGguf(path: string, options: ReadGgufOptions = {}): Promise<Gguf> {
+export async function readGguf(
+  path: string | readonly string[],
+  options: ReadGgufOptions = {},
+): Promise<Gguf> {
   const budget = new HeaderBudget();
+  if (typeof path !== "string") return readList(path, budget, options.signal);
   const named = await readPart(path, budget, options.signal);
   const count = splitNumber(named, "split.count") ?? 1;
   if (count <= 1) return merge([named]);
@@ -44,7 +49,39 @@ export async function readGguf(path: string, options: ReadGgufOptions = {}): Pro
   for (let number = 1; number <= count; number++) {
     const partPath = splitName(name.prefix, number, count);
     const part = number === name.part ? named : await readPart(partPath, budget, options.signal);
-    checkPart(part, number, count);
+    checkPart(part, number, count, "its name says");
+    parts.push(part);
+  }
+  return merge(parts);
+}
+
+/**
+ * Which part of a split model a file says it is, whatever it is called: from 1. A file that is whole is part 1 of 1.
+ *
+ * @throws MullError as `readGguf`
+ */
+export async function readSplitPlace(path: string): Promise<{ part: number; count: number }> {
+  const part = await readPart(path, new HeaderBudget(), undefined);
+  const count = splitNumber(part, "split.count") ?? 1;
+  return count > 1 ? { part: (splitNumber(part, "split.no") ?? 0) + 1, count } : { part: 1, count: 1 };
+}
+
+/** All parts of a split model, whatever they are called. One file that is no part may be such a list, too. */
+async function readList(
+  paths: readonly string[],
+  budget: HeaderBudget,
+  signal: AbortSignal | undefined,
+): Promise<Gguf> {
+  if (paths.length === 0) throw new MullError("invalid_argument", "The list of a model's files is empty.");
+  if (paths.length > MAX_PARTS) {
+    throw new MullError("invalid_argument", `${paths.length} files are too many for a model.`);
+  }
+  const parts: Part[] = [];
+  for (const [index, path] of paths.entries()) {
+    const part = await readPart(path, budget, signal);
+    if (paths.length > 1 || (splitNumber(part, "split.count") ?? 1) > 1) {
+      checkPart(part, index + 1, paths.length, "it was given as");
+    }
     parts.push(part);
   }
   return merge(parts);
@@ -97,11 +134,12 @@ async function checkMagic(handle: FileHandle, path: string, fileBytes: number): 
   throw invalidModel(path, `this is not a GGUF model: it is ${kind}`, hint);
 }
 
-function checkPart(part: Part, number: number, count: number): void {
+function checkPart(part: Part, number: number, count: number, expectedBy: string): void {
   const actual = (splitNumber(part, "split.no") ?? -1) + 1;
   const actualCount = splitNumber(part, "split.count");
   if (actual !== number || actualCount !== count) {
-    const problem = `the file is part ${actual} of ${actualCount}, but its name says part ${number} of ${count}`;
+    const is = actualCount === undefined ? "no part of a model" : `part ${actual} of ${actualCount}`;
+    const problem = `the file is ${is}, but ${expectedBy} part ${number} of ${count}`;
     throw invalidModel(
       part.path,
       problem,

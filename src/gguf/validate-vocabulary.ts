@@ -45,7 +45,21 @@ export function validateVocabulary(gguf: Gguf): number {
       );
     }
   }
+  if (model === "llama") checkBytes(gguf, tokens);
   return tokens.length;
+}
+
+/**
+ * A SentencePiece vocabulary writes what it has no piece for as bytes. Native code looks a byte's token up, or the byte
+ * itself as a piece, and throws through the language border when there is neither.
+ */
+function checkBytes(gguf: Gguf, tokens: readonly string[]): void {
+  const known = new Set(tokens);
+  for (let byte = 0; byte < 256; byte++) {
+    const name = `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`;
+    if (known.has(name) || (byte < 128 && known.has(String.fromCharCode(byte)))) continue;
+    throw invalidModel(gguf.path, `the vocabulary has no token ${name}, so there are texts it cannot read`);
+  }
 }
 
 /** Native code aborts when two tokens have the same text, which for it ends at a NUL. */

@@ -1,9 +1,10 @@
-import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
+import { type FileHandle, mkdir, open, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { type TensorShape, encodeHeader } from "./encode-header.ts";
 import { type MetadataValue, int32, uint16 } from "./metadata.ts";
 import { MullError } from "../spec/errors.ts";
 import { DEFAULT_ALIGNMENT, align } from "./parse-header.ts";
+import { publishFile, writeError } from "./publish-file.ts";
 import { splitName } from "./split-names.ts";
 import { tensorBytes } from "./tensor-types.ts";
 
@@ -32,7 +33,8 @@ export interface WriteGgufOptions {
  * its name only when it is complete and on disk.
  *
  * @returns the paths written, in order
- * @throws MullError `invalid_argument` if a tensor yields more or fewer bytes than its shape and type say
+ * @throws MullError `invalid_argument` if a tensor yields more or fewer bytes than its shape and type say;
+ *   `insufficient_storage` when the disk is full; `aborted`
  */
 export async function writeGguf(
   path: string,
@@ -79,13 +81,12 @@ async function writeFile(
       const bytes = await writeTensor(handle, tensor, signal);
       await writeAll(handle, new Uint8Array(align(bytes, alignment) - bytes));
     }
-    await handle.sync();
     await handle.close();
-    await rename(unfinished, path);
+    await publishFile(unfinished, path);
   } catch (error) {
     await handle.close();
     await rm(unfinished, { force: true });
-    throw error;
+    throw writeError(path, error);
   }
 }
 

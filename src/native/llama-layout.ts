@@ -30,17 +30,26 @@ const KNOWN_DEFAULTS: { modelParams: Record<string, unknown>; contextParams: Rec
 export function checkLlamaLayout(llama: Llama): void {
   const found = { modelParams: llama.modelDefaultParams(), contextParams: llama.contextDefaultParams() };
   for (const [struct, defaults] of Object.entries(KNOWN_DEFAULTS)) {
-    for (const [field, expected] of Object.entries(defaults)) {
-      const value = (found[struct as keyof typeof found] as unknown as Record<string, unknown>)[field];
-      const same = typeof value === "bigint" ? Number(value) === expected : value === expected;
-      if (same) continue;
-      throw new MullError(
-        "engine_unavailable",
-        `The llama library found has another memory layout: ${struct}.${field} is ${String(value)}, not ${String(expected)}.`,
-        {
-          hint: "Reinstall mull's dependencies with `npm ci`: the engine works with one exact version of them.",
-        },
-      );
-    }
+    expectLayout(struct, found[struct as keyof typeof found] as unknown as Record<string, unknown>, defaults);
+  }
+}
+
+/** @throws MullError `engine_unavailable` that names the first field with another value */
+export function expectLayout(
+  struct: string,
+  found: Readonly<Record<string, unknown>>,
+  defaults: Readonly<Record<string, unknown>>,
+): void {
+  for (const [field, expected] of Object.entries(defaults)) {
+    const value = found[field];
+    const same = typeof value === "bigint" ? Number(value) === expected : value === expected;
+    if (same) continue;
+    throw new MullError(
+      "engine_unavailable",
+      `The llama library found has another memory layout: ${struct}.${field} is ${String(value)}, not ${String(expected)}.`,
+      {
+        hint: "Reinstall mull's dependencies with `npm ci`: the engine works with one exact version of them.",
+      },
+    );
   }
 }

@@ -8,6 +8,7 @@ export type LlamaContext = Pointer<"llama_context">;
 export type LlamaVocab = Pointer<"llama_vocab">;
 export type LlamaMemory = Pointer<"llama_memory">;
 export type LlamaSampler = Pointer<"llama_sampler">;
+export type LlamaAdapter = Pointer<"llama_adapter_lora">;
 
 /** The fields of `llama_model_params` that mull sets; the rest keeps its default. */
 export interface LlamaModelParams {
@@ -63,7 +64,18 @@ export interface Llama {
   modelDefaultParams(): LlamaModelParams;
   contextDefaultParams(): LlamaContextParams;
   modelLoadFromFile(path: string, params: LlamaModelParams): LlamaModel | null;
+  /** All files of a split model in order, whatever they are called. */
+  modelLoadFromSplits(paths: readonly string[], count: number, params: LlamaModelParams): LlamaModel | null;
   modelFree(model: LlamaModel): void;
+  /** Freed with the model. Null: the file is no LoRA adapter for it. Some faults in the file end the process. */
+  adapterLoraInit(model: LlamaModel, path: string): LlamaAdapter | null;
+  /** The adapters that a context applies from now on, each at its scale. 0: done. */
+  setAdaptersLora(
+    context: LlamaContext,
+    adapters: BigInt64Array, // (count) pointers
+    count: number,
+    scales: Float32Array, // (count) float32
+  ): number;
   initFromModel(model: LlamaModel, params: LlamaContextParams): LlamaContext | null;
   free(context: LlamaContext): void;
   nCtx(context: LlamaContext): number;
@@ -149,7 +161,10 @@ export function declareLlama({ koffi, llama }: Libraries): Llama {
     modelDefaultParams: declare("model_default_params", structs.modelParams, []),
     contextDefaultParams: declare("context_default_params", structs.contextParams, []),
     modelLoadFromFile: declare("model_load_from_file", pointer, ["str", structs.modelParams]),
+    modelLoadFromSplits: declare("model_load_from_splits", pointer, ["str *", "size_t", structs.modelParams]),
     modelFree: declare("model_free", "void", [pointer]),
+    adapterLoraInit: declare("adapter_lora_init", pointer, [pointer, "str"]),
+    setAdaptersLora: declare("set_adapters_lora", "int32", [pointer, pointer, "size_t", pointer]),
     initFromModel: declare("init_from_model", pointer, [pointer, structs.contextParams]),
     free: declare("free", "void", [pointer]),
     nCtx: declare("n_ctx", "uint32", [pointer]),

@@ -1,4 +1,5 @@
 import { type ChildProcess as NodeChildProcess, fork } from "node:child_process";
+import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { processEntry } from "./entry.ts";
 import { KERNEL_LIMITS_MEMORY } from "./memory-limit.ts";
@@ -13,6 +14,8 @@ export interface ChildProcessOptions<Reply> {
    */
   memoryLimitBytes?: number;
   onMessage: (message: Reply) => void;
+  /** Called with every line of stdout and stderr, as soon as it is complete. */
+  onLine?: (line: string) => void;
   /** Called once, after the last message, however the child ended. */
   onExit: (report: ExitReport) => void;
 }
@@ -25,6 +28,7 @@ export interface ExitReport {
 }
 
 const KEPT_LINES = 40;
+const LONGEST_LINE = 10_000;
 /** A child gets no credentials: what it parses may be hostile. */
 const SECRET = /KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL|AUTH/i;
 
@@ -51,8 +55,12 @@ export class ChildProcess<Request extends object, Reply> {
       serialization: "advanced",
       stdio: ["ignore", "pipe", "pipe", "ipc"],
     });
+    const keep = (line: string): void => {
+      this.#keep(line);
+      options.onLine?.(line);
+    };
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
-      stream?.setEncoding("utf8").on("data", (text: string) => this.#keep(text));
+      if (stream !== null) onLines(stream.setEncoding("utf8"), keep);
     }
     this.#child.on("message", (message) => options.onMessage(message as Reply));
     this.#child.on("error", (error) => this.#keep(error.message));
@@ -94,11 +102,26 @@ export class ChildProcess<Request extends object, Reply> {
     this.#child.kill(signal);
   }
 
-  #keep(text: string): void {
-    for (const line of text.split("\n")) {
-      if (line.trim() === "") continue;
-      this.#lastLines.push(line.slice(0, 500));
-      if (this.#lastLines.length > KEPT_LINES) this.#lastLines.shift();
-    }
+  #keep(line: string): void {
+    if (line.trim() === "") return;
+    this.#lastLines.push(line.slice(0, 500));
+    if (this.#lastLines.length > KEPT_LINES) this.#lastLines.shift();
   }
+}
+
+/** Text comes in pieces that end anywhere; a line without an end is given when the stream ends, or is very long. */
+function onLines(stream: Readable, take: (line: string) => void): void {
+  let rest = "";
+  stream.on("data", (text: string) => {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop() as string;
+    if (rest.length > LONGEST_LINE) {
+      lines.push(rest);
+      rest = "";
+    }
+    for (const line of lines) take(line);
+  });
+  stream.on("end", () => {
+    if (rest !== "") take(rest);
+  });
 }

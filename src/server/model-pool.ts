@@ -1,16 +1,12 @@
-import type { Message } from "../spec/message.ts";
-import type { Model, ModelInfo } from "../spec/model.ts";
-import type { GenerationOptions, LoadOptions } from "../spec/options.ts";
+import type { Model, ModelDefaults, ModelInfo } from "../spec/model.ts";
+import type { LoadOptions } from "../spec/options.ts";
 
 /** A model that the server can load: its name, its files, and what is known of it without loading. */
-export interface CatalogEntry {
+export interface CatalogEntry extends ModelDefaults {
   /** Canonical: "pico:latest". */
   name: string;
   load: LoadOptions;
-  /** What a saved model carries along. */
-  system?: string;
-  messages?: readonly Message[];
-  generation?: GenerationOptions;
+  licenses?: readonly string[];
   /** Size of all its files, in bytes. */
   bytes: number;
   modifiedAt: Date;

@@ -57,7 +57,7 @@ function withoutPaths(text: string, context: ServerContext, model: string | unde
 function modelFiles(context: ServerContext): [path: string, name: string][] {
   const files: [string, string][] = [];
   for (const { entry, info } of context.models.loaded()) {
-    for (const path of Object.values(info.files)) files.push([path, `model ${entry.name}`]);
+    for (const path of Object.values(info.files).flat()) files.push([path, `model ${entry.name}`]);
   }
   for (const [name, { model, projector }] of Object.entries(context.options.models)) {
     for (const path of [model, projector]) if (path !== undefined) files.push([path, `model ${name}`]);

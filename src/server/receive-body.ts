@@ -40,20 +40,9 @@ export async function receiveBody(
   limitBytes: number,
   hint: string,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const encoding = c.req.header("content-encoding") ?? "identity";
-  if (encoding.toLowerCase() !== "identity") {
-    throw new MullError(
-      "unsupported_media",
-      `A body with Content-Encoding ${encoding.slice(0, 40)} is not read.`,
-      {
-        hint: "Send it as it is.",
-      },
-    );
-  }
+  refuseEncoding(c);
   const claimed = Number(c.req.header("content-length") ?? 0);
   if (claimed > limitBytes) throw tooLarge(limitBytes, hint);
-  const { incoming, outgoing } = c.env ?? {};
-  if (incoming?.headers.expect !== undefined) outgoing?.writeContinue();
   let buffer = new Uint8Array(Math.min(claimed || 4096, TRUSTED_BYTES));
   let length = 0;
   for await (const chunk of chunksOf(c)) {
@@ -70,8 +59,30 @@ export async function receiveBody(
   return length === buffer.length ? buffer : buffer.slice(0, length);
 }
 
+/**
+ * A body as it comes, of any length: chunks of (n,) uint8.
+ *
+ * @throws MullError `unsupported_media` for a Content-Encoding; `aborted` when the client goes away
+ */
+export async function* bodyChunks(c: RequestContext): AsyncGenerator<Uint8Array, void, undefined> {
+  refuseEncoding(c);
+  yield* chunksOf(c);
+}
+
+function refuseEncoding(c: RequestContext): void {
+  const encoding = c.req.header("content-encoding") ?? "identity";
+  if (encoding.toLowerCase() === "identity") return;
+  throw new MullError(
+    "unsupported_media",
+    `A body with Content-Encoding ${encoding.slice(0, 40)} is not read.`,
+    { hint: "Send it as it is." },
+  );
+}
+
 /** Leaving the loop must not destroy the connection: the answer goes over it. */
-async function* chunksOf(c: RequestContext): AsyncGenerator<Uint8Array> {
+async function* chunksOf(c: RequestContext): AsyncGenerator<Uint8Array, void, undefined> {
+  const { incoming, outgoing } = c.env ?? {};
+  if (incoming?.headers.expect !== undefined) outgoing?.writeContinue();
   const source: Readable | undefined = c.env?.incoming;
   try {
     if (source !== undefined) yield* source.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>;

@@ -1,4 +1,5 @@
 import type { HttpBindings } from "@hono/node-server";
+import type { ModelStore } from "../store/model-store.ts";
 import type { Logger } from "./logger.ts";
 import type { MediaStore } from "./media-store.ts";
 import type { Metrics } from "./metrics.ts";
@@ -10,6 +11,10 @@ import type { ServerOptions } from "./server-options.ts";
 export interface ServerContext {
   options: ServerOptions;
   models: ModelPool;
+  /** Where pulled and created models lie. */
+  store: ModelStore;
+  /** Proxies, tokens, and where other programs keep their models. */
+  env: NodeJS.ProcessEnv;
   admission: Admission;
   media: MediaStore;
   metrics: Metrics;
@@ -26,6 +31,8 @@ export interface RequestVariables {
   client: string;
   /** Fires when the client goes away, the request runs over its time, or the server is told to end. */
   signal: AbortSignal;
+  /** Lifts the limit on how long the request may take: for uploads and downloads, which are as long as they are. */
+  takeYourTime: () => void;
   /** The body as a JSON value, read once; large ones are parsed off the main thread. Routes call `readBody`. */
   readJson: () => Promise<unknown>;
   /** Name of the model that the body names, for the log. `readBody` sets it. */

@@ -1,5 +1,7 @@
 import type { Model } from "../spec/model.ts";
 import type { LoadOptions } from "../spec/options.ts";
+import { openStore } from "../store/open-store.ts";
+import { defaultStoreRoot } from "../store/store-paths.ts";
 import { anthropicRoutes } from "./anthropic/routes.ts";
 import type { ConnectionLimits } from "./listen/connection-limits.ts";
 import type { Logger } from "./logger.ts";
@@ -47,7 +49,8 @@ export async function startServer(
 ): Promise<RunningServer> {
   const { env = process.env, log = SILENT, load = loadModel, limits = {} } = surroundings;
   const options = resolveServerOptions(given, env);
-  const disk = createCatalog({ models: options.models, env, log });
+  const store = openStore({ root: defaultStoreRoot(env) });
+  const disk = createCatalog({ models: options.models, env, store, log });
   const catalog = {
     ...disk,
     find: rememberBriefly(
@@ -60,6 +63,8 @@ export async function startServer(
   if (options.allowedOrigins.includes("*")) log.warn("every web page may use this server: an origin is *");
   const context = {
     options,
+    store,
+    env,
     models: createModelPool(options, { load, catalog, log, estimate }),
     admission: createAdmission(options),
     media: new MemoryMediaStore(),
@@ -74,6 +79,9 @@ async function loadModel(options: LoadOptions): Promise<Model> {
   return load(options);
 }
 
-const estimate = rememberBriefly(estimateLoad, ({ digest }, contextLength) => `${digest} ${contextLength}`);
+// Models may share their files and differ in their options.
+const estimate = rememberBriefly(estimateLoad, ({ digest, load }, contextLength, parallel) =>
+  JSON.stringify([digest, load, contextLength, parallel]),
+);
 
 const SILENT: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };

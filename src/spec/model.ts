@@ -77,6 +77,14 @@ export interface AskOptions extends GenerationOptions {
 
 export type Capability = "completion" | "vision" | "tools" | "thinking" | "embedding";
 
+/** What goes into every request of a model that does not say otherwise. */
+export interface ModelDefaults {
+  system?: string;
+  generation?: GenerationOptions;
+  /** Before the messages of the request. */
+  messages?: readonly Message[];
+}
+
 /** Facts of a loaded model. */
 export interface ModelInfo {
   name: string;
@@ -107,13 +115,15 @@ export interface ModelInfo {
     /** Type that the weights were re-quantised to, and why, when it was chosen by `auto`. */
     precision: string;
   };
-  /** Jinja source of the chat template in use, and where it came from: "gguf", a built-in name, or "option". */
+  /** Source of the chat template in use, and where it came from: "gguf", "manifest", a built-in name, or "option". */
   template: { source: string; origin: string };
   /** Absolute paths of its files. */
-  files: { model: string; projector?: string };
+  files: { model: string; projector?: string; adapters?: readonly string[] };
   /** Size of all files on disk, in bytes. */
   fileBytes: number;
   license?: string;
+  /** What was set for the model when it was made: used where a request says nothing else. */
+  defaults?: ModelDefaults;
   /** Device that computes, such as "CPU" or "CUDA0". */
   device: string;
   /** Threads of the CPU that compute. */

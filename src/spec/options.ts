@@ -60,6 +60,8 @@ export interface LoadOptions {
    * Default: the GGUF's, else `vicuna_v1`.
    */
   template?: string;
+  /** What to use when `template` is not given and the GGUF has none. Same forms. */
+  fallbackTemplate?: string;
   /** `cpu` ignores GPUs; `auto` uses one if its package is installed. Default: MULL_DEVICE, else `auto`. */
   device?: "cpu" | "auto";
   signal?: AbortSignal;

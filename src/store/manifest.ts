@@ -111,7 +111,7 @@ const FOREIGN_KINDS: Readonly<Record<string, LayerKind>> = {
 };
 
 /** Undefined for a kind of layer that no version of the layout names. */
-export function kindOf({ mediaType }: Descriptor): string | undefined {
+export function kindOf({ mediaType }: Pick<Descriptor, "mediaType">): string | undefined {
   if (mediaType.startsWith(LAYER_TYPE)) return mediaType.slice(LAYER_TYPE.length);
   return FOREIGN_KINDS[mediaType];
 }

@@ -70,8 +70,8 @@ export interface ModelStore {
 
   blobState(blob: Pick<Descriptor, "digest" | "size">): Promise<BlobState>;
   /**
-   * Whether a blob is there and its content is what its name says: hashes it once where nothing vouches for it. A blob
-   * that differs is moved away.
+   * Whether a blob is there, has that size, and its content is what its name says: hashes it once where nothing vouches
+   * for it. A blob that differs from its name is moved to `damaged/`.
    */
   checkBlob(blob: Pick<Descriptor, "digest" | "size">, signal?: AbortSignal): Promise<boolean>;
   /**
@@ -87,8 +87,9 @@ export interface ModelStore {
     options?: { expected?: Digest; signal?: AbortSignal },
   ): Promise<{ digest: Digest; size: number }>;
   /**
-   * A file elsewhere to a blob: a hard link or a clone where the file system can, else a copy. It is hashed.
-   * @throws MullError `model_not_found`
+   * A file elsewhere to a blob: a clone or a hard link where the file system can, else a copy. It is hashed. Where it is
+   * a link and its owner writes to it later, the blob is not intact any more.
+   * @throws MullError `model_not_found`; `invalid_argument` for a file that somebody writes to meanwhile
    */
   importFile(
     path: string,
@@ -100,14 +101,21 @@ export interface ModelStore {
   ): Promise<{ digest: Digest; size: number }>;
   /**
    * A file in `partial/` that is complete, synced and was hashed by the caller: it gets its name and the record of
-   * its verification. When the blob is there and intact, the file is removed.
+   * its verification. When the blob is there and intact, the file is removed. When this fails the file stays, unless
+   * its bytes cannot be trusted any more: it has another size, or could not be synced.
+   * @throws MullError `digest_mismatch`
    */
   publish(path: string, blob: { digest: Digest; size: number }): Promise<void>;
   /** Opens a temporary file in `partial/` that nobody else uses; it is removed at the next `prune` if its owner dies. */
   temporaryFile(): Promise<string>;
+  /** The same for a folder, for programs that write several files. */
+  temporaryFolder(): Promise<string>;
+  /** Removes a temporary file or folder with all that is in it. Never fails: what stays is removed by a prune. */
+  removeTemporary(path: string): Promise<void>;
   /**
    * Runs `work` while no other process works on the same thing (a blob's download); waits for one that does. A lock of
-   * a process that died is taken over. `onWait` is called about once a second while waiting.
+   * a process that died is taken over. `onWait` is called about once a second while waiting. Work with a key does not
+   * ask for the same key again: it would wait for itself.
    */
   exclusively<T>(
     key: string,
@@ -125,13 +133,23 @@ export interface ModelStore {
   writeManifest(name: ModelName, bytes: Uint8Array): Promise<StoredModel>;
   /** @throws MullError `model_not_found` */
   copy(from: ModelName, to: ModelName): Promise<StoredModel>;
-  /** The name, and the blobs that nothing else needs. @throws MullError `model_not_found` */
+  /**
+   * The name, also of a damaged manifest, and the blobs that nothing else needs. `freedBytes` does not count files to
+   * which others hold links.
+   * @throws MullError `model_not_found`
+   */
   remove(name: ModelName): Promise<{ freedBytes: number }>;
   /**
-   * Removes blobs that no manifest names and nobody has pinned, and what dead processes left. Unfinished downloads stay
-   * unless `partials`. With a damaged manifest in the store no blob is removed: it may be needed.
+   * Removes blobs that no manifest names and nobody has pinned, what was moved to `damaged/`, and what dead processes
+   * left. Unfinished downloads stay unless `partials`; those of a pinned blob, or of which somebody holds the lock whose
+   * key is the stem of their files' names, stay in any case. With a damaged manifest in the store no blob is removed: it
+   * may be needed.
    */
   prune(options?: { partials?: boolean }): Promise<{ removed: readonly Digest[]; freedBytes: number }>;
-  /** Hashes every blob and reads every manifest. */
+  /**
+   * Hashes every blob, whatever its record says, and reads every manifest. Records are renewed. A model's blob is
+   * reported as `damaged` or as `missing`; a manifest that states a wrong size as `unreadable-manifest`; blobs that
+   * no model needs, files of dead processes and what lies in `damaged/` as `leftover`.
+   */
   verify(options?: { signal?: AbortSignal }): AsyncIterable<VerifyEvent>;
 }

@@ -39,6 +39,7 @@ describe("parseReference", () => {
     ["huggingface.co/org/repo:latest", undefined, "latest"],
     ["https://huggingface.co/org/repo", undefined, "latest"],
     ["hf://org/repo:q8_0", "q8_0", "q8_0"],
+    ["hf.co/org/repo:m-Q8_0.gguf", "m-Q8_0.gguf", "m-Q8_0.gguf"],
   ])("takes %s for Hugging Face", (text, quantization, tag) => {
     expect(parseReference(text)).toMatchObject({
       kind: "hugging-face",

@@ -22,7 +22,8 @@ const QUANTIZATION = /^\w[\w.-]{0,79}$/;
 
 /**
  * The one parser of references. A path is told by its form, never by what lies on the disk: it begins with `/`, `./`,
- * `../`, `~/` or a drive letter, or ends in `.gguf`; `name` alone is always a name.
+ * `../`, `~/` or a drive letter, or ends in `.gguf`; `name` alone is always a name. After `hf.co/org/repo:` stands a
+ * file's name as well as a quantization.
  *
  * @throws MullError `invalid_argument` that says what a reference looks like
  */
@@ -77,6 +78,7 @@ function parseRegistry(text: string, rest: string, protocol: "https" | "http"): 
 
 /** `/x`, `./x`, `../x`, `~/x`, `.`, `..`, `C:\x`, `C:/x`, `x.gguf`. */
 function isPath(text: string): boolean {
+  if (/^(?:hf\.co|huggingface\.co)\/[^/]+\/[^/:]+:[^/]+$/i.test(text)) return false;
   return /^(?:\.{0,2}|~)[/\\]|^\.{1,2}$|^[a-z]:[/\\]|\.gguf$/i.test(text);
 }
 

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, unlink, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { MullError } from "../spec/errors.ts";
@@ -76,6 +76,23 @@ export function savedModelsDirectory(env: NodeJS.ProcessEnv): string {
   const configured = env["XDG_DATA_HOME"];
   const data = configured === undefined || configured === "" ? undefined : configured;
   return join(data ?? join(env["HOME"] ?? homedir(), ".local", "share"), "mull", "saved");
+}
+
+/** The file of a saved model, which may not be there. */
+export function savedModelFile(name: string, env: NodeJS.ProcessEnv): string {
+  return fileOf(name, savedModelsDirectory(env));
+}
+
+/** @returns false when there is none of that name */
+export async function removeSavedModel(name: string, env: NodeJS.ProcessEnv): Promise<boolean> {
+  if (!isSavedModelName(name)) return false;
+  try {
+    await unlink(savedModelFile(name, env));
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+    throw error;
+  }
 }
 
 function fileOf(name: string, directory: string): string {

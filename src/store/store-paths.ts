@@ -11,6 +11,7 @@ import type { ModelName } from "./model-name.ts";
  *     blobs/sha256-<hex>                           content; it has this name only when it was verified
  *     verified/<hex>                               size and times of the blob when it was verified
  *     partial/<key>.data, .journal                 what is there of an unfinished download
+ *     damaged/                                     blobs whose content was not what their name said
  *     locks/                                       who works here now
  */
 export interface StorePaths {
@@ -19,6 +20,7 @@ export interface StorePaths {
   readonly blobs: string;
   readonly verified: string;
   readonly partial: string;
+  readonly damaged: string;
   readonly locks: string;
   manifest(name: ModelName): string;
   blob(digest: Digest): string;
@@ -33,6 +35,7 @@ export function storePaths(root: string): StorePaths {
     blobs: folder("blobs"),
     verified: folder("verified"),
     partial: folder("partial"),
+    damaged: folder("damaged"),
     locks: folder("locks"),
     manifest: ({ host, namespace, model, tag }) =>
       join(root, "manifests", folderOfHost(host), namespace, model, tag),

@@ -1,3 +1,4 @@
+import { openStore } from "../../src/store/open-store.ts";
 import type { Admission } from "../../src/server/admission.ts";
 import type { Logger } from "../../src/server/logger.ts";
 import type { MediaStore } from "../../src/server/media-store.ts";
@@ -197,6 +198,8 @@ export function fakeContext(
   };
   return {
     models: fakePool(),
+    store: openStore({ root: "/nonexistent/store", readOnly: true }),
+    env: {},
     admission,
     media,
     metrics,

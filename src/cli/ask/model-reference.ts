@@ -1,4 +1,5 @@
 import { readSavedModel, type SavedModel } from "../../store/saved-model.ts";
+import { type ModelReference, parseReference } from "../../store/reference.ts";
 import type { LoadOptions } from "../../spec/options.ts";
 
 /** What `mull run` was asked to run, and the words that are left for the prompt. */
@@ -18,12 +19,18 @@ export function isPicturePath(word: string): boolean {
   return PICTURE.test(word);
 }
 
-/** `name`, `name:tag`, `space/name:tag`: no blanks, no punctuation that a sentence would have. */
-const NAME = /^[a-z0-9][\w.-]*(\/[a-z0-9][\w.-]*)*(:[\w.-]+)?$/i;
-
 /** Whether a reference to a model is a name, and not the path of a file. */
 export function isModelName(reference: string): boolean {
-  return NAME.test(reference) && !/\.gguf$/i.test(reference);
+  const kind = kindOfReference(reference);
+  return kind !== undefined && kind !== "path";
+}
+
+function kindOfReference(word: string): ModelReference["kind"] | undefined {
+  try {
+    return parseReference(word).kind;
+  } catch {
+    return undefined;
+  }
 }
 
 /**
@@ -32,15 +39,15 @@ export function isModelName(reference: string): boolean {
  *
  * - with `--model-file`, no word is a model;
  * - a word that ends in `.gguf` is a model file;
- * - a word of the form `name`, `name:tag` or `space/name:tag` that has no picture's ending is a model. If there is
- *   none of that name, loading fails: a typing error never becomes a question;
+ * - a word that is written like a model's name (`name`, `space/name:tag`, `hf.co/org/repo`…) and has no picture's
+ *   ending is a model. If there is none of that name, loading fails: a typing error never becomes a question;
  * - everything else (a sentence, a picture's path) begins the prompt, and the model is pico.
  */
 export function splitModelFromPrompt(words: readonly string[], modelFile: string | undefined): ModelChoice {
   if (modelFile !== undefined) return { name: modelFile, load: { model: modelFile }, words };
   const [first] = words;
   const isModel =
-    first !== undefined && (/\.gguf$/i.test(first) || (NAME.test(first) && !isPicturePath(first)));
+    first !== undefined && (/\.gguf$/i.test(first) || (isModelName(first) && !isPicturePath(first)));
   const name = isModel ? first : DEFAULT_MODEL;
   return { name, load: { model: name }, words: isModel ? words.slice(1) : words };
 }

@@ -1,4 +1,5 @@
 import { MullError } from "../../spec/errors.ts";
+import { loadOrPull } from "../ask/load-or-pull.ts";
 import { chooseModel } from "../ask/model-reference.ts";
 import type { LoadOptions } from "../../spec/options.ts";
 import type { CliContext, LoadModel } from "../cli-context.ts";
@@ -37,7 +38,7 @@ export async function run(
   const say = (text: string): void => {
     if (settings.verbose && !settings.json) context.stderr.write(`${paint("dim", safeText(text))}\n`);
   };
-  const loader = async (options: LoadOptions): Promise<LoadModel> =>
+  const loaderFor = async (options: LoadOptions): Promise<LoadModel> =>
     settings.local ? context.load : chooseLoader(options, context.load, context.env, say);
   const options: LoadOptions = {
     ...choice.load,
@@ -46,13 +47,13 @@ export async function run(
     signal: AbortSignal.any([context.signal, stop.signal]),
     onProgress: (completed, total) => view.show({ type: "progress", stage: "load", completed, total }),
   };
-  const loading = (await loader(options))(options);
+  const loading = loadOrPull(await loaderFor(options), options, context);
   // Whatever fails first is reported; a failure of loading that comes after it is not a second one.
   loading.catch(() => {});
   try {
     if (interactive) {
       const { openRepl } = await import("../repl/open-repl.ts");
-      const load: LoadModel = async (changed) => (await loader(changed))(changed);
+      const load: LoadModel = async (changed) => loadOrPull(await loaderFor(changed), changed, context);
       return await openRepl(loading, choice, settings, view, { ...context, load });
     }
     const { askOnce } = await import("../ask/ask-once.ts");

@@ -47,6 +47,7 @@ export function openRequest(
       Math.min(requestTimeoutMs, LONGEST_TIMER_MS),
     );
     deadline.unref();
+    c.set("takeYourTime", () => clearTimeout(deadline));
 
     const finish = (): void => {
       close();

@@ -87,7 +87,11 @@ export const ModelDescription: z.ZodType = z
     contextLength: count,
     capabilities: z.array(z.string()),
     input: z.array(z.enum(["text", "image"])),
-    files: z.object({ model: z.string(), projector: z.string().optional() }),
+    files: z.object({
+      model: z.string(),
+      projector: z.string().optional(),
+      adapters: z.array(z.string()).optional(),
+    }),
   })
   .openapi("ModelInfo", { description: "Facts of a loaded model. `files` are names without folders." });
 

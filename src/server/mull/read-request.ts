@@ -4,7 +4,8 @@ import type { EmbedInput, StreamRequest } from "../../spec/model.ts";
 import type { CatalogEntry } from "../model-pool.ts";
 import type { RequestContext } from "../route-module.ts";
 import type { ServerContext } from "../server-context.ts";
-import { limitTokens, withSavedMessages } from "../wire/complete-request.ts";
+import { withDefaultMessages } from "../../chat/with-defaults.ts";
+import { limitTokens } from "../wire/complete-request.ts";
 import { imageReader } from "../wire/image-reader.ts";
 import type { ReadImage } from "../wire/read-image.ts";
 import type { WireImage } from "../wire/wire-schemas.ts";
@@ -29,7 +30,7 @@ export async function readStreamRequest(
   const request: StreamRequest = {
     ...entry.generation,
     ...body,
-    messages: body.raw === true ? messages : withSavedMessages(messages, entry),
+    messages: body.raw === true ? messages : withDefaultMessages(messages, entry),
     client: clientOf(c, body.client),
     signal: c.var.signal,
   };

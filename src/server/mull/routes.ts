@@ -136,9 +136,13 @@ function nameIn(c: RequestContext): string {
 
 /** Where a server keeps its files is not its clients' business. */
 function publicInfo(info: ModelInfo): ModelInfo {
-  const { model, projector } = info.files;
+  const { model, projector, adapters } = info.files;
   return {
     ...info,
-    files: { model: basename(model), ...(projector === undefined ? {} : { projector: basename(projector) }) },
+    files: {
+      model: basename(model),
+      ...(projector === undefined ? {} : { projector: basename(projector) }),
+      ...(adapters === undefined ? {} : { adapters: adapters.map((path) => basename(path)) }),
+    },
   };
 }

@@ -1,33 +1,13 @@
 import { z } from "@hono/zod-openapi";
 import { MullError } from "../../spec/errors.ts";
 import type { GenerationOptions } from "../../spec/options.ts";
+import {
+  generationOptionsOf,
+  loadOptionsOf,
+  type Parameters,
+  readParameters,
+} from "../../store/modelfile/parameters.ts";
 import type { Logger } from "../logger.ts";
-
-type OptionType = "integer" | "float32" | "boolean" | "strings";
-
-/** Every option of Ollama's, with its type. */
-const TYPES: Readonly<Record<string, OptionType>> = {
-  num_ctx: "integer",
-  num_keep: "integer",
-  num_predict: "integer",
-  num_batch: "integer",
-  num_gpu: "integer",
-  num_thread: "integer",
-  main_gpu: "integer",
-  use_mmap: "boolean",
-  draft_num_predict: "integer",
-  seed: "integer",
-  top_k: "integer",
-  top_p: "float32",
-  min_p: "float32",
-  typical_p: "float32",
-  repeat_last_n: "integer",
-  temperature: "float32",
-  repeat_penalty: "float32",
-  presence_penalty: "float32",
-  frequency_penalty: "float32",
-  stop: "strings",
-};
 
 export type WireOptions = Record<string, unknown>;
 
@@ -89,71 +69,17 @@ export function readOptions(
   log: Logger,
 ): ReadOptions {
   const given = checkTypes(wire ?? {}, log);
-  const generation = { ...OLLAMA_DEFAULTS, ...saved, ...toGenerationOptions(given) };
+  const generation = { ...OLLAMA_DEFAULTS, ...saved, ...generationOptionsOf(given) };
   const asked = generation.maxTokens ?? -1;
   if (most !== undefined) generation.maxTokens = asked < 0 ? most : Math.min(asked, most);
-  const contextLength = numberOf(given, "num_ctx");
-  return {
-    generation,
-    contextLength: contextLength !== undefined && contextLength > 0 ? contextLength : undefined,
-  };
+  return { generation, contextLength: loadOptionsOf(given).contextLength };
 }
 
-/** Only what has a value of its type; integers without their fraction, as Go reads them. */
-function checkTypes(wire: WireOptions, log: Logger): WireOptions {
-  const checked: WireOptions = {};
-  for (const [name, value] of Object.entries(wire)) {
-    const type = Object.hasOwn(TYPES, name) ? TYPES[name] : undefined;
-    if (type === undefined) log.warn("invalid option provided", { option: name.slice(0, 50) });
-    else if (value !== null && value !== undefined) checked[name] = checkType(name, type, value);
+function checkTypes(wire: WireOptions, log: Logger): Parameters {
+  const { parameters, unknown, wrong } = readParameters(wire);
+  for (const name of unknown) log.warn("invalid option provided", { option: name.slice(0, 50) });
+  for (const { name, message } of wrong) {
+    throw new MullError("invalid_argument", message, { details: { param: `options.${name}` } });
   }
-  return checked;
-}
-
-function checkType(name: string, type: OptionType, value: unknown): unknown {
-  const wrong = (wanted: string): never => {
-    throw new MullError("invalid_argument", `option "${name}" must be of ${wanted}`, {
-      details: { param: `options.${name}` },
-    });
-  };
-  if (type === "strings") {
-    if (!Array.isArray(value)) return wrong("type array");
-    return value.every((item) => typeof item === "string") ? value : wrong("an array of strings");
-  }
-  if (type === "boolean") return typeof value === "boolean" ? value : wrong("type boolean");
-  // 1e999 is valid JSON.
-  if (typeof value !== "number" || !Number.isFinite(value)) return wrong(`type ${type}`);
-  return type === "integer" ? Math.trunc(value) : value;
-}
-
-/** Values that llama.cpp takes for "off" or "all" become ours that mean the same; others keep for the engine to check. */
-function toGenerationOptions(given: WireOptions): GenerationOptions {
-  const options: GenerationOptions = {};
-  const set = (
-    name: string,
-    to: Exclude<keyof GenerationOptions, "stop">,
-    convert: (value: number) => number = (value) => value,
-  ): void => {
-    const value = numberOf(given, name);
-    if (value !== undefined) options[to] = convert(value);
-  };
-  set("temperature", "temperature", (value) => Math.max(0, value));
-  set("top_k", "topK", (value) => Math.max(0, value));
-  // At least one token stays in any case.
-  set("top_p", "topP", (value) => Math.min(1, Math.max(1e-6, value)));
-  set("min_p", "minP", (value) => Math.max(0, value));
-  set("repeat_last_n", "repeatLastN");
-  set("repeat_penalty", "repeatPenalty");
-  set("presence_penalty", "presencePenalty");
-  set("frequency_penalty", "frequencyPenalty");
-  set("num_predict", "maxTokens", (value) => Math.max(-1, value));
-  const seed = numberOf(given, "seed");
-  if (seed !== undefined && seed >= 0) options.seed = Number(BigInt.asUintN(32, BigInt(seed)));
-  const stop = given["stop"] as string[] | undefined;
-  if (stop !== undefined) options.stop = stop.filter((text) => text !== "");
-  return options;
-}
-
-function numberOf(given: WireOptions, name: string): number | undefined {
-  return given[name] as number | undefined;
+  return parameters;
 }

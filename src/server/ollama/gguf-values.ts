@@ -1,6 +1,6 @@
 import type { Gguf } from "../../gguf/gguf.ts";
 import type { MetadataValue } from "../../gguf/metadata.ts";
-import { countWeights } from "../pool/describe-gguf.ts";
+import { countWeights } from "../../store/facts/describe-gguf.ts";
 
 /** Longest array that is shown without being asked for. */
 const SHORT = 5;

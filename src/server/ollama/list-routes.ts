@@ -1,5 +1,5 @@
 import { createRoute, z } from "@hono/zod-openapi";
-import { readModelFacts } from "../pool/model-facts.ts";
+import { factsOf } from "../pool/facts-of.ts";
 import { addRoute, jsonResponse, type RouteModule } from "../route-module.ts";
 import { detailsOfFiles, detailsOfLoaded, modelDetails } from "./model-details.ts";
 
@@ -56,7 +56,7 @@ export const listRoutes: RouteModule = (app, context) => {
   addRoute(app, tags, async (c) => {
     const entries = await context.models.list();
     const models = entries.map(async ({ name, bytes, modifiedAt, digest, load }) => {
-      const facts = await readModelFacts(load);
+      const facts = await factsOf(load);
       return {
         name,
         model: name,

@@ -1,6 +1,7 @@
 import { z } from "@hono/zod-openapi";
 import type { ModelInfo } from "../../spec/model.ts";
-import type { ModelFacts } from "../pool/model-facts.ts";
+import { humanNumber } from "../../store/facts/human-number.ts";
+import type { ModelFacts } from "../../store/facts/model-facts.ts";
 
 /** `details` of a model, in every answer about models. */
 export interface ModelDetails {
@@ -53,16 +54,4 @@ export function detailsOfLoaded(info: ModelInfo): ModelDetails {
     context_length: info.trainedContextLength,
     embedding_length: info.embeddingLength,
   };
-}
-
-/** As Ollama writes it: 7241732096 is "7.2B", 618801 is "619K", 12300000 is "12.30M". */
-export function humanNumber(count: number): string {
-  const print = (unit: number, letter: string, digits: number): string => {
-    const value = count / unit;
-    return `${value.toFixed(Number.isInteger(value) ? 0 : digits)}${letter}`;
-  };
-  if (count >= 1e9) return print(1e9, "B", 1);
-  if (count >= 1e6) return print(1e6, "M", 2);
-  if (count >= 1e3) return print(1e3, "K", 0);
-  return String(count);
 }

@@ -4,14 +4,26 @@ import { embedRoutes } from "./embed-routes.ts";
 import { generateRoute } from "./generate-route.ts";
 import { listRoutes } from "./list-routes.ts";
 import { showRoute } from "./show-route.ts";
+import { blobRoutes } from "./store/blob-routes.ts";
+import { createRoutes } from "./store/create-routes.ts";
+import { nameRoutes } from "./store/name-routes.ts";
+import { transferRoutes } from "./store/transfer-routes.ts";
 import { versionRoutes } from "./version-routes.ts";
 
-/**
- * Ollama's API but for what changes the store of models (`/api/pull`, `/api/create`…).
- * Extensions are named as such in `/openapi.json`.
- */
+const MODULES: readonly RouteModule[] = [
+  versionRoutes,
+  listRoutes,
+  showRoute,
+  chatRoute,
+  generateRoute,
+  embedRoutes,
+  transferRoutes,
+  nameRoutes,
+  blobRoutes,
+  createRoutes,
+];
+
+/** Ollama's API. Extensions are named as such in `/openapi.json`. */
 export const ollamaRoutes: RouteModule = (app, context) => {
-  for (const addRoutes of [versionRoutes, listRoutes, showRoute, chatRoute, generateRoute, embedRoutes]) {
-    addRoutes(app, context);
-  }
+  for (const addRoutes of MODULES) addRoutes(app, context);
 };

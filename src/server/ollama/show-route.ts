@@ -1,12 +1,14 @@
 import { createRoute, z } from "@hono/zod-openapi";
-import { resolveModel } from "../../engine/resolve-model.ts";
-import { readModelFacts, readModelHeaders } from "../pool/model-facts.ts";
+import { textOf } from "../../chat/text-of.ts";
+import { readModelHeaders } from "../../store/facts/model-facts.ts";
+import { filesOfModel } from "../../store/locate-model.ts";
+import { factsOf } from "../pool/facts-of.ts";
 import { readBody } from "../read-body.ts";
 import { addRoute, jsonBody, jsonResponse, type RouteModule } from "../route-module.ts";
 import { findModel, requireName } from "./find-model.ts";
 import { ggufTensors, ggufValues } from "./gguf-values.ts";
 import { detailsOfFiles, modelDetails } from "./model-details.ts";
-import { modelfileOf, parametersOf, textOf } from "./modelfile.ts";
+import { modelfileOf, parametersOf } from "./modelfile.ts";
 import type { Nullish } from "./nullish.ts";
 import { modelField } from "./request-fields.ts";
 
@@ -59,14 +61,14 @@ export const showRoute: RouteModule = (app, context) => {
     const body = await readBody(c, ShowRequest);
     const name = requireName(body.model, body.name);
     const entry = await findModel(context.models, name, (missing) => `model '${missing}' not found`);
-    const facts = await readModelFacts(entry.load);
-    const { text, projector } = await readModelHeaders(
-      resolveModel(entry.load.model ?? "pico", entry.load.projector),
-    );
+    const facts = await factsOf(entry.load);
+    const files = filesOfModel(entry.load);
+    const { text, projector } = await readModelHeaders({ ...files, model: files.splitFiles ?? files.model });
+    const license = entry.licenses?.join("\n") ?? facts.license ?? "";
     const verbose = body.verbose ?? false;
     const parameters = parametersOf(entry);
     return c.json({
-      ...(facts.license === undefined ? {} : { license: facts.license }),
+      ...(license === "" ? {} : { license }),
       modelfile: modelfileOf(entry),
       ...(parameters.length === 0
         ? {}

@@ -3,10 +3,11 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { temporaryFolder, tinyPair } from "../../../test/support/tiny-models.ts";
 import type { LoadOptions } from "../../spec/options.ts";
+import { openStore } from "../../store/open-store.ts";
 import { saveModel } from "../../store/saved-model.ts";
 import type { Logger } from "../logger.ts";
 import { createCatalog } from "./catalog.ts";
-import { readModelFacts } from "./model-facts.ts";
+import { factsOf } from "./facts-of.ts";
 
 const folder = temporaryFolder();
 
@@ -20,7 +21,8 @@ function catalogOf(
   models: Record<string, LoadOptions>,
   { home = "/nonexistent", log = quietLog() }: { home?: string; log?: Logger } = {},
 ): ReturnType<typeof createCatalog> {
-  return createCatalog({ models, env: { XDG_DATA_HOME: home }, log });
+  const env = { XDG_DATA_HOME: home };
+  return createCatalog({ models, env, store: openStore({ env }), log });
 }
 
 describe("catalog", () => {
@@ -28,7 +30,7 @@ describe("catalog", () => {
     const [pico] = await catalogOf({}).list();
     expect(pico).toMatchObject({ name: "pico:latest", load: { model: "pico" } });
     expect(pico?.digest).toMatch(/^[0-9a-f]{64}$/);
-    const facts = await readModelFacts({ model: "pico" });
+    const facts = await factsOf({ model: "pico" });
     expect(pico?.bytes).toBe(facts.bytes);
     expect(facts).toMatchObject({
       architecture: "llama",
@@ -114,20 +116,20 @@ describe("catalog", () => {
   });
 });
 
-describe("readModelFacts", () => {
+describe("factsOf", () => {
   it("gives a new digest when a file has changed, and the same when none has", async () => {
     const { model } = await tinyPair(folder.path, { text: { seed: 7 } });
-    const before = await readModelFacts({ model });
-    expect(await readModelFacts({ model })).toBe(before);
+    const before = await factsOf({ model });
+    expect(await factsOf({ model })).toBe(before);
     utimesSync(model, new Date(), new Date(Date.now() + 5000));
-    const after = await readModelFacts({ model });
+    const after = await factsOf({ model });
     expect(after.digest).not.toBe(before.digest);
     expect(after.modifiedAt.getTime()).toBeGreaterThan(before.modifiedAt.getTime());
   });
 
   it("reads one header for requests at the same time", async () => {
     const { model } = await tinyPair(folder.path, { text: { seed: 8 } });
-    const [first, second] = await Promise.all([readModelFacts({ model }), readModelFacts({ model })]);
+    const [first, second] = await Promise.all([factsOf({ model }), factsOf({ model })]);
     expect(second).toBe(first);
   });
 
@@ -136,14 +138,14 @@ describe("readModelFacts", () => {
       text: { blocks: 3, embedding: 64, heads: 4, keyValueHeads: 2 },
     });
     // 3 blocks, 2 heads of 16 numbers each for keys and values, two bytes each
-    expect((await readModelFacts({ model })).cacheBytesPerToken).toBe(3 * 2 * 16 * 2 * 2);
+    expect((await factsOf({ model })).cacheBytesPerToken).toBe(3 * 2 * 16 * 2 * 2);
   });
 
   it("sees by the template what a model can do", async () => {
     const chatTemplate =
       "{% if tools %}{{ tools }}{% endif %}{% for m in messages %}{{ m.content }}{% endfor %}<think></think>";
     const { model } = await tinyPair(folder.path, { text: { chatTemplate } });
-    expect(await readModelFacts({ model })).toMatchObject({
+    expect(await factsOf({ model })).toMatchObject({
       capabilities: ["completion", "tools", "thinking"],
       template: chatTemplate,
       families: ["llama"],

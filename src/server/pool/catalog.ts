@@ -1,12 +1,17 @@
-import { BUNDLED_MODELS } from "../../engine/resolve-model.ts";
 import { MullError } from "../../spec/errors.ts";
 import { nearNames } from "../../spec/near-names.ts";
 import type { LoadOptions } from "../../spec/options.ts";
+import { BUNDLED_MODELS } from "../../store/bundled-models.ts";
+import { hexOf } from "../../store/digest.ts";
+import { formatModelName, parseModelName } from "../../store/model-name.ts";
+import type { ModelSetup } from "../../store/model-setup.ts";
+import type { ModelStore, StoredModel } from "../../store/model-store.ts";
+import { openStoredModel } from "../../store/open-stored-model.ts";
 import { listSavedModels, readSavedModel } from "../../store/saved-model.ts";
 import type { Logger } from "../logger.ts";
 import type { CatalogEntry } from "../model-pool.ts";
-import { readModelFacts } from "./model-facts.ts";
 import { canonicalName } from "./model-name.ts";
+import { factsOf } from "./facts-of.ts";
 
 /** The models that a server could load. */
 export interface Catalog {
@@ -21,11 +26,18 @@ export interface CatalogOptions {
   models: Readonly<Record<string, LoadOptions>>;
   /** Where saved models lie: `XDG_DATA_HOME`, `HOME`. */
   env: NodeJS.ProcessEnv;
+  store: ModelStore;
   log: Logger;
 }
 
 /** How to get at one model. */
-type Source = { load: LoadOptions } | { saved: string };
+type Source = { load: LoadOptions } | { saved: string } | { stored: StoredModel };
+
+interface Candidate {
+  /** Canonical. */
+  name: string;
+  source: Source;
+}
 
 /**
  * Looks at the disk each time it is asked, so that a model saved meanwhile is there at once. Requests name models and
@@ -33,24 +45,37 @@ type Source = { load: LoadOptions } | { saved: string };
  *
  * @throws MullError `invalid_argument` for a model whose name cannot be one
  */
-export function createCatalog({ models, env, log }: CatalogOptions): Catalog {
-  const fixed = new Map<string, Source>();
-  for (const name of BUNDLED_MODELS) fixed.set(`${name}:latest`, { load: { model: name } });
+export function createCatalog({ models, env, store, log }: CatalogOptions): Catalog {
+  const fixed = new Map<string, Candidate>();
+  for (const name of BUNDLED_MODELS) add(fixed, `${name}:latest`, { load: { model: name } });
   for (const [key, load] of Object.entries(models)) {
     const name = checkedName(key);
-    const same = lookUp(fixed, name);
-    if (same !== undefined) fixed.delete(same);
-    fixed.set(name, { load });
+    fixed.delete(name.toLowerCase());
+    add(fixed, name, { load });
   }
 
-  /** All models by canonical name. */
-  const sources = async (): Promise<Map<string, Source>> => {
+  const savedCandidates = async (): Promise<[name: string, source: Source][]> => {
+    const names = (await listSavedModels(env)).map((saved) => [canonicalName(saved), saved] as const);
+    return names.flatMap(([name, saved]) => (name === undefined ? [] : [[name, { saved }]]));
+  };
+
+  /** All models; of several of one name, the first. */
+  const candidates = async (): Promise<ReadonlyMap<string, Candidate>> => {
     const all = new Map(fixed);
-    for (const saved of await listSavedModels(env)) {
-      const name = canonicalName(saved);
-      if (name !== undefined && lookUp(all, name) === undefined) all.set(name, { saved });
-    }
+    for (const [name, source] of await savedCandidates()) add(all, name, source);
+    for (const stored of await store.list()) add(all, formatModelName(stored.name), { stored });
     return all;
+  };
+
+  const lookUp = async (wanted: string): Promise<Candidate | undefined> => {
+    const key = wanted.toLowerCase();
+    const known = fixed.get(key);
+    if (known !== undefined) return known;
+    const saved = (await savedCandidates()).find(([name]) => name.toLowerCase() === key);
+    if (saved !== undefined) return { name: saved[0], source: saved[1] };
+    const name = parseModelName(wanted);
+    const stored = name === undefined ? undefined : await store.find(name);
+    return stored === undefined ? undefined : { name: formatModelName(stored.name), source: { stored } };
   };
 
   /** Last fault of each model, so that one that stays is told once and not with every list. */
@@ -63,22 +88,31 @@ export function createCatalog({ models, env, log }: CatalogOptions): Catalog {
     log.warn("a model cannot be used", { model: name, error: message });
   };
 
+  const setupOf = async (name: string, source: Source): Promise<Omit<ModelSetup, "name" | "place">> => {
+    if ("load" in source) return source;
+    if ("stored" in source) return openStoredModel(store, source.stored);
+    const saved = await readSavedModel(source.saved, env);
+    if (saved === undefined) throw notFound(name, []);
+    return saved;
+  };
+
   const open = async (name: string, source: Source): Promise<CatalogEntry> => {
-    let load: LoadOptions | undefined = "load" in source ? source.load : undefined;
     try {
-      const saved = "saved" in source ? await readSavedModel(source.saved, env) : undefined;
-      load ??= saved?.load;
-      if (load === undefined) throw notFound(name, []);
-      const { bytes, modifiedAt, digest } = await readModelFacts(load);
+      const { load, system, messages, generation, licenses } = await setupOf(name, source);
+      const facts = await factsOf(load);
       reported.delete(name);
+      const { bytes, modifiedAt, digest } =
+        "stored" in source ? { ...source.stored, digest: hexOf(source.stored.digest) } : facts;
       return {
         name,
         load,
         bytes,
         modifiedAt,
         digest,
-        ...(saved === undefined ? {} : { messages: saved.messages, generation: saved.generation }),
-        ...(saved?.system === undefined ? {} : { system: saved.system }),
+        ...(messages === undefined ? {} : { messages }),
+        ...(generation === undefined ? {} : { generation }),
+        ...(system === undefined ? {} : { system }),
+        ...(licenses === undefined ? {} : { licenses }),
       };
     } catch (error) {
       report(name, error);
@@ -88,9 +122,10 @@ export function createCatalog({ models, env, log }: CatalogOptions): Catalog {
 
   return {
     list: async () => {
-      const all = await sources();
       const opened = await Promise.all(
-        [...all].map(([name, source]) => open(name, source).catch(() => undefined)),
+        [...(await candidates()).values()].map(({ name, source }) =>
+          open(name, source).catch(() => undefined),
+        ),
       );
       const entries = opened.filter((entry) => entry !== undefined);
       return entries.sort(
@@ -100,20 +135,18 @@ export function createCatalog({ models, env, log }: CatalogOptions): Catalog {
     find: async (name) => {
       const wanted = canonicalName(name);
       if (wanted === undefined) throw notFound(name, []);
-      const all = lookUp(fixed, wanted) === undefined ? await sources() : fixed;
-      const found = lookUp(all, wanted);
-      if (found === undefined) throw notFound(name, nearNames(wanted, all.keys()));
-      return open(found, all.get(found) as Source);
+      const found = await lookUp(wanted);
+      if (found !== undefined) return open(found.name, found.source);
+      const names = [...(await candidates()).values()].map((candidate) => candidate.name);
+      throw notFound(name, nearNames(wanted, names));
     },
   };
 }
 
-/** The key that is the same name: letter by letter, or but for case. */
-function lookUp(all: ReadonlyMap<string, Source>, name: string): string | undefined {
-  if (all.has(name)) return name;
-  const lower = name.toLowerCase();
-  for (const key of all.keys()) if (key.toLowerCase() === lower) return key;
-  return undefined;
+/** Under its name without case: names that differ in nothing else are one. The first of a name stays. */
+function add(all: Map<string, Candidate>, name: string, source: Source): void {
+  const key = name.toLowerCase();
+  if (!all.has(key)) all.set(key, { name, source });
 }
 
 function checkedName(name: string): string {

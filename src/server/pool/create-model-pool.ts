@@ -7,7 +7,7 @@ import type { ServerOptions } from "../server-options.ts";
 import { availableMemory } from "./available-memory.ts";
 import type { Catalog } from "./catalog.ts";
 import { type Clock, SYSTEM_CLOCK } from "./clock.ts";
-import { estimateLoad, type LoadEstimate } from "./estimate-load.ts";
+import { type LoadEstimate, estimateLoad } from "./estimate-load.ts";
 import { canonicalName } from "./model-name.ts";
 import {
   findObstacle,
@@ -28,7 +28,7 @@ export interface PoolDependencies {
   /** Default: the system's. */
   clock?: Clock;
   /** Default: by the headers of the model's files. */
-  estimate?: (entry: CatalogEntry, contextLength: number | undefined) => Promise<LoadEstimate>;
+  estimate?: typeof estimateLoad;
 }
 
 /**
@@ -52,7 +52,7 @@ export function createModelPool(
     const since = clock.now();
     refuseIfOver(signal);
     const entry = await catalog.find(name);
-    const needs = await estimate(entry, request.contextLength ?? options.contextLength);
+    const needs = await estimate(entry, request.contextLength ?? options.contextLength, options.parallel);
     for (let waited = false; ; waited = true) {
       refuseIfOver(signal);
       let slot = slots.get(entry.name);

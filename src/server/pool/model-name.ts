@@ -1,15 +1,15 @@
-/** `model`, `model:tag`, `space/model:tag`, `host/space/model:tag`: each part begins with a letter, digit or `_`. */
-const NAME = /^(?:\w[\w.:-]{0,349}\/)?(?:\w[\w-]{0,79}\/)?\w[\w.-]{0,79}(?::\w[\w.-]{0,79})?$/;
-
-/** Where Ollama's own models come from: a name with it in front means the same as without. */
-const DEFAULT_SPACE = /^(?:registry\.ollama\.ai\/)?library\//i;
+import { formatModelName } from "../../store/model-name.ts";
+import { nameOf, parseReference } from "../../store/reference.ts";
 
 /**
- * The full form of a model's name, with its tag: "pico" is "pico:latest". Letters keep their case, but names that
- * differ in nothing else are the same name. Undefined for what cannot be a name.
+ * A model's name with its tag and without what is understood: "pico" is "pico:latest". Letters keep their case, but
+ * names that differ in nothing else are the same name. Undefined for what cannot be a name.
  */
-export function canonicalName(name: string): string | undefined {
-  if (!NAME.test(name)) return undefined;
-  const short = name.replace(DEFAULT_SPACE, "");
-  return /:[^/]*$/.test(short) ? short : `${short}:latest`;
+export function canonicalName(text: string): string | undefined {
+  try {
+    const name = nameOf(parseReference(text));
+    return name === undefined ? undefined : formatModelName(name);
+  } catch {
+    return undefined;
+  }
 }

@@ -1,4 +1,4 @@
-import type { Message } from "../../spec/message.ts";
+import { withDefaultMessages } from "../../chat/with-defaults.ts";
 import type { StreamRequest } from "../../spec/model.ts";
 import type { GenerationOptions } from "../../spec/options.ts";
 import type { CatalogEntry } from "../model-pool.ts";
@@ -16,7 +16,7 @@ export function completeRequest(
   maxTokens: number | undefined,
 ): StreamRequest {
   const complete: StreamRequest = { ...defaults, ...entry.generation, ...request };
-  if (request.raw !== true) complete.messages = mergeTurns(withSavedMessages(request.messages, entry));
+  if (request.raw !== true) complete.messages = mergeTurns(withDefaultMessages(request.messages, entry));
   return limitTokens(complete, maxTokens);
 }
 
@@ -25,15 +25,4 @@ export function limitTokens(request: StreamRequest, most: number | undefined): S
   if (most === undefined) return request;
   const wanted = request.maxTokens ?? -1;
   return { ...request, maxTokens: wanted === -1 ? most : Math.min(wanted, most) };
-}
-
-/** The request's own system message takes the place of the saved one. */
-export function withSavedMessages(messages: readonly Message[], entry: CatalogEntry): readonly Message[] {
-  const own = messages.findIndex(({ role }) => role !== "system");
-  const first = own === -1 ? messages.length : own;
-  const system: readonly Message[] =
-    first > 0 || entry.system === undefined
-      ? messages.slice(0, first)
-      : [{ role: "system", content: entry.system }];
-  return [...system, ...(entry.messages ?? []), ...messages.slice(first)];
 }

@@ -1,0 +1,11 @@
+/**
+ * What begins an action of a Go template and none of Jinja's: a field, a variable, a comment, a keyword of its own, or
+ * a function with a space and an argument behind it.
+ */
+const GO_ACTION =
+  /\{\{(?:-(?=\s))?\s*(?:[.$]|\/\*|(?:if|range|with|end|else|break|continue|define|template|block)(?=[\s}])|(?:and|or|not|eq|ne|lt|le|gt|ge|len|index|slice|print|printf|println|json)\s+[.$("`\d])/;
+
+/** The language of a template's source: Jinja, as GGUF files have it, or Go's, as Ollama's Modelfiles have it. */
+export function templateLanguage(source: string): "jinja" | "go" {
+  return !source.includes("{%") && GO_ACTION.test(source) ? "go" : "jinja";
+}

@@ -1,0 +1,71 @@
+import { shortDigest } from "../digest.ts";
+import { manifestOfGgufs } from "../gguf-manifest.ts";
+import type { ModelName } from "../model-name.ts";
+import type { ModelStore, StoredModel } from "../model-store.ts";
+import type { Base, GgufFiles } from "./base.ts";
+import type { CreateOptions, Creation } from "./creation.ts";
+import { gatherBase, withSaved } from "./gather-base.ts";
+import { quantizeBase } from "./quantize-base.ts";
+import type { Recipe } from "./recipe.ts";
+import { storeBytes, storeFileOfKind } from "./store-file.ts";
+import { textLayers } from "./text-layers.ts";
+
+/**
+ * Makes a model of a recipe: gathers its files in the store (converting and quantising where asked), writes what is set
+ * for it as layers, then its manifest. A crash leaves at most blobs that nothing names.
+ *
+ * @throws MullError `invalid_argument`, `invalid_model`, `model_not_found`, `insufficient_storage`, `aborted`
+ */
+export async function createModel(
+  store: ModelStore,
+  name: ModelName,
+  recipe: Recipe,
+  options: CreateOptions,
+): Promise<StoredModel> {
+  const { onProgress: say = () => {}, signal, weights, quantize, quantizeProjector } = options;
+  if (quantize !== undefined) weights.requireQuantization(quantize, false);
+  if (quantizeProjector !== undefined) weights.requireQuantization(quantizeProjector, true);
+  const pin = await store.pin();
+  try {
+    const creation: Creation = { ...options, store, pin, say };
+    say({ status: "gathering model components" });
+    const recipes = await withSaved(recipe, options.env);
+    let base = await gatherBase((recipes[0] ?? recipe).from, creation);
+    for (const { from: _, ...additions } of recipes) base = await withAdditions(base, additions, creation);
+    const ggufs = await quantizeBase(base.ggufs, creation);
+    const files = [...ggufs.model, ...ggufs.projectors, ...ggufs.adapters];
+    const holding = {
+      paths: store.paths,
+      writeBlob: (bytes: Uint8Array) => storeBytes(bytes, creation),
+    };
+    const { manifest, bytes } = await manifestOfGgufs(holding, files, base.texts, signal);
+    for (const { digest } of manifest.layers) say({ status: `using layer ${shortDigest(digest)}` });
+    signal?.throwIfAborted();
+    say({ status: "writing manifest" });
+    const stored = await store.writeManifest(name, bytes);
+    say({ status: "success" });
+    return stored;
+  } finally {
+    await pin.release();
+  }
+}
+
+async function withAdditions(base: Base, additions: Omit<Recipe, "from">, creation: Creation): Promise<Base> {
+  return {
+    ggufs: await withAddedFiles(base.ggufs, additions, creation),
+    texts: await textLayers(base.texts, additions, creation),
+  };
+}
+
+/** A projector takes the place of the base's; adapters come on top of the base's. */
+async function withAddedFiles(
+  base: GgufFiles,
+  { adapters, projector }: Omit<Recipe, "from">,
+  creation: Creation,
+): Promise<GgufFiles> {
+  const added = [...base.adapters];
+  for (const adapter of adapters) added.push([await storeFileOfKind(adapter, "adapter", creation)]);
+  if (projector === undefined) return { ...base, adapters: added };
+  const stored = await storeFileOfKind(projector, "projector", creation);
+  return { ...base, adapters: added, projectors: [[stored]] };
+}
