@@ -19,6 +19,8 @@ export interface ImageEncoder {
   readonly rowsSeeEachOther?: boolean;
   /** Most rows of one part; the text model reads those in one piece that see each other. */
   readonly mostRows?: number;
+  /** What stands between a picture and what follows it in a message. Default: a newline, as LLaVA has it. */
+  readonly separator?: string;
   /**
    * How a picture of this size stands in the prompt. Known without encoding it, so that overflow is found first.
    *

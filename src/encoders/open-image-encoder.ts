@@ -26,6 +26,8 @@ const FAMILIES: Readonly<Record<string, LoadEncoder>> = {
     LlavaEncoder.load(gguf, backend, "mlp", precision, options),
   linear: async (gguf, backend, precision, options) =>
     LlavaEncoder.load(gguf, backend, "linear", precision, options),
+  gemma3: async (...input) => (await import("./gemma3-encoder.ts")).openGemma3Encoder(...input),
+  idefics3: async (...input) => (await import("./idefics3-encoder.ts")).openIdefics3Encoder(...input),
 };
 
 /**

@@ -14,6 +14,8 @@ export interface ProjectorType {
 export const PROJECTOR_TYPES: Readonly<Record<string, ProjectorType>> = {
   mlp: { family: "LLaVA 1.5, BakLLaVA, ShareGPT4V", takes: "image" },
   linear: { family: "LLaVA 1.0", takes: "image" },
+  gemma3: { family: "Gemma 3", takes: "image" },
+  idefics3: { family: "SmolVLM, SmolVLM2, Idefics3", takes: "image" },
 };
 
 /** The type of a file's vision projector. Files with an encoder for sound, too, name one for each; the oldest name none. */
