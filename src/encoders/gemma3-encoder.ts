@@ -42,7 +42,7 @@ function readGemma3(gguf: Gguf, config: ClipConfig): SiglipFamily {
     preprocessing: "Gemma 3: stretched to a square, bilinear as Pillow 10, normalised",
     rowsSeeEachOther: true,
     mostRows: rows,
-    separator: "",
+    pictureStyle: { separator: "" },
     list(list) {
       list.vector("mm.soft_emb_norm.weight", [config.embeddingLength]);
       list.vector("mm.input_projection.weight", [embeddingLength, config.embeddingLength]);
@@ -54,11 +54,7 @@ function readGemma3(gguf: Gguf, config: ClipConfig): SiglipFamily {
       const projection = graph.permute(weights.get("mm.input_projection.weight"), [1, 0, 2, 3]);
       return graph.matmul(graph.contiguous(projection), normed);
     },
-    layout: () => [
-      { text: "\n\n<start_of_image>" },
-      { rows, grid },
-      { text: "<end_of_image>\n\n" },
-    ],
+    layout: () => [{ text: "\n\n<start_of_image>" }, { rows, grid }, { text: "<end_of_image>\n\n" }],
     preprocess: (image) => preprocessForGemma3(image, config),
   };
 }

@@ -41,7 +41,7 @@ function readIdefics3(gguf: Gguf, config: ClipConfig): SiglipFamily {
     projector: "idefics3",
     embeddingLength,
     preprocessing: `Idefics3: longer side ${longestEdge}, stretched to tiles, overview last, lanczos as Pillow 10, normalised`,
-    separator: "",
+    pictureStyle: { separator: "", tight: true },
     list(list) {
       list.linear("mm.model.fc", config.embeddingLength * factor ** 2, embeddingLength);
     },

@@ -17,11 +17,10 @@ const TENSORS_PER_BLOCK = 64;
 const TENSORS_BESIDE_BLOCKS = 128;
 
 /** What a family adds to SigLIP's vision transformer. */
-export interface SiglipFamily
-  extends Pick<
-    ImageEncoder,
-    "projector" | "embeddingLength" | "preprocessing" | "rowsSeeEachOther" | "mostRows" | "separator"
-  > {
+export interface SiglipFamily extends Pick<
+  ImageEncoder,
+  "projector" | "embeddingLength" | "preprocessing" | "rowsSeeEachOther" | "mostRows" | "pictureStyle"
+> {
   /** Lists the projector's tensors. */
   list(list: WeightList): void;
   /**
