@@ -8,6 +8,7 @@ import { Backend } from "../src/native/backend.ts";
 import { loadLibraries } from "../src/native/libraries.ts";
 import { type MtmdFigures, type MtmdInput, keptValues, mtmdFigures } from "./support/mtmd-figures.ts";
 import { SIGLIP_CASES, type SiglipCase, drawPixels, writeSiglipModels } from "./support/siglip-cases.ts";
+import { TINY_GEMMA3_PROJECTOR, TINY_IDEFICS3_PROJECTOR } from "./support/tiny-siglip.ts";
 import { temporaryFolder } from "./support/tiny-models.ts";
 
 const folder = temporaryFolder();
@@ -20,7 +21,7 @@ interface Files {
 
 const written = new Map<string, Promise<Files>>();
 
-function filesOf(one: SiglipCase): Promise<Files> {
+function filesOf(one: Pick<SiglipCase, "name" | "projector">): Promise<Files> {
   const name = one.name.replaceAll(" ", "-");
   const known = written.get(name);
   if (known !== undefined) return known;
@@ -116,4 +117,95 @@ describe("llama.cpp's mtmd, on the same files and pictures,", () => {
       });
     });
   }
+});
+
+const GEMMA3 = { name: "gemma3", projector: TINY_GEMMA3_PROJECTOR };
+/** 2 x 2 tiles and the whole: 20 rows of a picture. */
+const SMOLVLM = { name: "smolvlm", projector: { ...TINY_IDEFICS3_PROJECTOR, longestEdge: 64 } };
+
+describe("a message with a picture is written as the model's own processor does:", () => {
+  it("gemma3", async () => {
+    await withModel(await filesOf(GEMMA3), async (model) => {
+      const asked = await ask(model, user(image(png(60, 40)), text("what is it")));
+      const before = text("<start_of_turn>user\n");
+      const after = text("what is it<end_of_turn>\n<start_of_turn>model\n");
+      const raw = await ask(model, user(before, image(png(60, 40)), after), { raw: true });
+      expect(asked).toMatchObject({ text: raw.text, total: raw.total, image: 16 });
+      const [receipt] = asked.receipts;
+      expect(receipt).toMatchObject({ seen: { width: 128, height: 128 }, tokens: 16 });
+    });
+  });
+
+  it("idefics3", async () => {
+    await withModel(await filesOf(SMOLVLM), async (model) => {
+      const asked = await ask(model, user(image(png(60, 40)), text("what is it")));
+      const before = text("<|im_start|>User:");
+      const after = text("what is it<end_of_utterance>\nAssistant:");
+      const raw = await ask(model, user(before, image(png(60, 40)), after), { raw: true });
+      expect(asked).toMatchObject({ text: raw.text, total: raw.total, image: 20 });
+      // Where text comes first, the template puts a space in front of it.
+      const late = await ask(model, user(text("look"), image(png(60, 40)), text("what is it")));
+      const rawLate = await ask(model, user(text("<|im_start|>User: look"), image(png(60, 40)), after), {
+        raw: true,
+      });
+      expect(late).toMatchObject({ text: rawLate.text, total: rawLate.total });
+      const [receipt] = asked.receipts;
+      const tiled = { action: "tiled", columns: 2, rows: 2, width: 32, height: 32, overview: true };
+      expect(receipt).toMatchObject({ tokens: 20, steps: expect.arrayContaining([tiled]) });
+    });
+  });
+});
+
+describe.each([
+  { one: GEMMA3, rows: 16, narrow: 16 },
+  // A picture that is narrow enough is one tile wide.
+  { one: SMOLVLM, rows: 20, narrow: 12 },
+])("$one.name", ({ one, rows, narrow }) => {
+  it("takes pictures of every size, and up to eight of them", async () => {
+    await withModel(await filesOf(one), async (model) => {
+      for (const [width, height, expected] of [
+        [1, 1, rows],
+        [37, 113, narrow],
+        [336, 336, rows],
+        [640, 480, rows],
+      ] as const) {
+        const answer = await ask(model, user(image(png(width, height)), text("what")), { maxTokens: 2 });
+        expect(answer.image).toBe(expected);
+      }
+      for (let count = 1; count <= 8; count++) {
+        const pictures = Array.from({ length: count }, (_, seed) => image(png(64, 50, seed)));
+        const answer = await ask(model, user(...pictures, text("compare")), { maxTokens: 2 });
+        expect(answer.image).toBe(count * rows);
+        expect(answer.receipts).toHaveLength(count);
+      }
+    });
+  });
+
+  it("answers as a fresh process does, in whatever order pictures and text come", async () => {
+    const files = await filesOf(one);
+    const [a, b, words] = [image(png(80, 60, 1)), image(png(50, 90, 2)), text("which is it")];
+    const orders = [user(a, b, words), user(b, a, words), user(a, words, b), user(words, b, a)];
+    await withModel(files, async (model) => {
+      for (const messages of orders) {
+        const warm = await ask(model, messages);
+        const fresh = await withModel(files, (other) => ask(other, messages));
+        expect(warm.text).toBe(fresh.text);
+        expect(warm.total).toBe(fresh.total);
+        expect((await ask(model, messages)).text).toBe(fresh.text);
+      }
+    });
+  });
+});
+
+it("idefics3 looks at fewer tiles where a picture may take less", async () => {
+  await withModel(await filesOf({ name: "idefics3", projector: TINY_IDEFICS3_PROJECTOR }), async (model) => {
+    const taken = async (maxTokens: number): Promise<number> => {
+      const part: Part = { type: "image", image: png(640, 480), maxTokens };
+      return (await ask(model, user(part, text("what")), { maxTokens: 2 })).image;
+    };
+    expect(await taken(1000)).toBe(52);
+    expect(await taken(40)).toBe(40);
+    expect(await taken(20)).toBe(20);
+    expect(await taken(4)).toBe(4);
+  });
 });

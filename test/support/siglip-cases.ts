@@ -49,12 +49,34 @@ const IDEFICS3_TOKENS = [
   ...[1, 2, 3, 4].flatMap((row) => [1, 2, 3, 4].map((column) => `<row_${row}_col_${column}>`)),
 ];
 
+/** As published, without what is for tools and system messages. */
+const CHAT_TEMPLATES = {
+  gemma3:
+    "{{ bos_token }}{%- for message in messages -%}" +
+    "{%- if (message['role'] == 'assistant') -%}{%- set role = \"model\" -%}" +
+    "{%- else -%}{%- set role = message['role'] -%}{%- endif -%}" +
+    "{{ '<start_of_turn>' + role + '\\n' }}" +
+    "{%- if message['content'] is string -%}{{ message['content'] | trim }}" +
+    "{%- elif message['content'] is iterable -%}{%- for item in message['content'] -%}" +
+    "{%- if item['type'] == 'image' -%}{{ '<start_of_image>' }}" +
+    "{%- elif item['type'] == 'text' -%}{{ item['text'] | trim }}{%- endif -%}{%- endfor -%}" +
+    "{%- else -%}{{ raise_exception(\"Invalid content type\") }}{%- endif -%}{{ '<end_of_turn>\\n' }}{%- endfor -%}" +
+    "{%- if add_generation_prompt -%}{{'<start_of_turn>model\\n'}}{%- endif -%}",
+  idefics3:
+    "<|im_start|>{% for message in messages %}{{message['role'] | capitalize}}" +
+    "{% if message['content'][0]['type'] == 'image' %}{{':'}}{% else %}{{': '}}{% endif %}" +
+    "{% for line in message['content'] %}{% if line['type'] == 'text' %}{{line['text']}}" +
+    "{% elif line['type'] == 'image' %}{{ '<image>' }}{% endif %}{% endfor %}<end_of_utterance>\n{% endfor %}" +
+    "{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}",
+};
+
 export async function writeSiglipModels(
   { projector }: Pick<SiglipCase, "projector">,
   paths: { model: string; projector: string },
 ): Promise<void> {
-  if (projector.projector === "gemma3") await writeTinyGemma3(paths.model);
-  else await writeRandomTextModel(paths.model, { controlTokens: IDEFICS3_TOKENS });
+  const chatTemplate = CHAT_TEMPLATES[projector.projector];
+  if (projector.projector === "gemma3") await writeTinyGemma3(paths.model, { chatTemplate });
+  else await writeRandomTextModel(paths.model, { chatTemplate, controlTokens: IDEFICS3_TOKENS });
   await writeTinySiglip(paths.projector, projector);
 }
 
