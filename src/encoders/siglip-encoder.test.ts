@@ -17,7 +17,6 @@ import { validateProjector } from "../gguf/validate-projector.ts";
 import type { RgbImage } from "../media/rgb-image.ts";
 import { Backend } from "../native/backend.ts";
 import { loadLibraries } from "../native/libraries.ts";
-import { MullError } from "../spec/errors.ts";
 import type { EncoderPrecision } from "../spec/options.ts";
 import { estimateEncoder } from "./estimate-encoder.ts";
 import type { ImageEncoder } from "./image-encoder.ts";
@@ -184,11 +183,16 @@ describe("idefics3", () => {
     await withEncoder(await write({ ...IDEFICS3, longestEdge: 64 }), async (encoder) => {
       const rows = { rows: 4 };
       expect(encoder.layout(640, 480)).toEqual([
-        ...[{ text: "<fake_token_around_image><row_1_col_1>" }, rows],
-        ...[{ text: "<fake_token_around_image><row_1_col_2>" }, rows],
-        ...[{ text: "\n<fake_token_around_image><row_2_col_1>" }, rows],
-        ...[{ text: "<fake_token_around_image><row_2_col_2>" }, rows],
-        ...[{ text: "\n\n<fake_token_around_image><global-img>" }, rows],
+        { text: "<fake_token_around_image><row_1_col_1>" },
+        rows,
+        { text: "<fake_token_around_image><row_1_col_2>" },
+        rows,
+        { text: "\n<fake_token_around_image><row_2_col_1>" },
+        rows,
+        { text: "<fake_token_around_image><row_2_col_2>" },
+        rows,
+        { text: "\n\n<fake_token_around_image><global-img>" },
+        rows,
         { text: "<fake_token_around_image>" },
       ]);
       const { steps, seen, tiles } = encoder.preprocess(picture(640, 480));
@@ -230,45 +234,51 @@ describe("idefics3", () => {
 });
 
 describe("a file that contradicts itself is refused", () => {
-  const refused = async (gguf: Gguf, words: string): Promise<void> => {
-    const opened = openImageEncoder(gguf, backend, { precision: "f32" });
-    await expect(opened).rejects.toThrow(MullError);
-    await expect(opened).rejects.toMatchObject({
-      code: "invalid_model",
-      message: expect.stringContaining(words),
-    });
-  };
+  const refusal = (gguf: Gguf): Promise<unknown> =>
+    openImageEncoder(gguf, backend, { precision: "f32" }).then(
+      (encoder) => encoder.close(),
+      (error: unknown) => error,
+    );
+  const saying = (words: string): unknown =>
+    expect.objectContaining({ code: "invalid_model", message: expect.stringContaining(words) });
   const uint32 = (value: number): MetadataValue => ({ type: "uint32", value });
 
   test("scale factor", async () => {
     for (const factor of [0, 3, 99]) {
       const key = { "clip.vision.projector.scale_factor": uint32(factor) };
-      await refused(await change(GEMMA3, key), "scale factor");
-      await refused(await change(IDEFICS3, key), "scale factor");
+      expect(await refusal(await change(GEMMA3, key))).toEqual(saying("scale factor"));
+      expect(await refusal(await change(IDEFICS3, key))).toEqual(saying("scale factor"));
     }
   });
 
   test("length of the longer side", async () => {
     for (const length of [0, 10_000_000]) {
-      await refused(await change(IDEFICS3, { "clip.vision.preproc_image_size": uint32(length) }), "pixels");
+      expect(
+        await refusal(await change(IDEFICS3, { "clip.vision.preproc_image_size": uint32(length) })),
+      ).toEqual(saying("pixels"));
     }
   });
 
   test("missing, superfluous and misshapen tensors", async () => {
     const without = (name: string) => (tensors: TensorSource[]) => tensors.filter((one) => one.name !== name);
     for (const name of ["mm.soft_emb_norm.weight", "mm.input_projection.weight", "v.position_embd.weight"]) {
-      await refused(await change(GEMMA3, {}, without(name)), name);
+      expect(await refusal(await change(GEMMA3, {}, without(name)))).toEqual(saying(name));
     }
-    await refused(await change(IDEFICS3, {}, without("mm.model.fc.weight")), "mm.model.fc.weight");
+    expect(await refusal(await change(IDEFICS3, {}, without("mm.model.fc.weight")))).toEqual(
+      saying("mm.model.fc.weight"),
+    );
     const vector = { type: "f32", shape: [32], data: new Uint8Array(128) } as const;
     for (const name of ["v.class_embd", "v.pooler.weight"]) {
       const more = (tensors: TensorSource[]): TensorSource[] => [...tensors, { name, ...vector }];
-      await refused(await change(IDEFICS3, {}, more), name === "v.class_embd" ? "class token" : name);
+      expect(await refusal(await change(IDEFICS3, {}, more))).toEqual(
+        saying(name === "v.class_embd" ? "class token" : name),
+      );
     }
-    await refused(
-      await change({ ...GEMMA3, embedding: 64 }, { "clip.vision.embedding_length": uint32(32) }),
-      "[",
-    );
+    expect(
+      await refusal(
+        await change({ ...GEMMA3, embedding: 64 }, { "clip.vision.embedding_length": uint32(32) }),
+      ),
+    ).toEqual(saying("["));
   });
 });
 

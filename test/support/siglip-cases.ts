@@ -24,8 +24,11 @@ export const SIGLIP_CASES: readonly SiglipCase[] = [
     name: "gemma3",
     projector: TINY_GEMMA3_PROJECTOR,
     // mtmd puts bars around a picture that is not square, where Gemma's code stretches it.
-    ...{ width: 200, height: 200 },
-    ...{ before: "<start_of_turn>user\nlook", after: "what is it<end_of_turn>\n", around: "\n\n" },
+    width: 200,
+    height: 200,
+    before: "<start_of_turn>user\nlook",
+    after: "what is it<end_of_turn>\n",
+    around: "\n\n",
   },
   ...(
     [
@@ -36,8 +39,11 @@ export const SIGLIP_CASES: readonly SiglipCase[] = [
   ).map(([width, height]) => ({
     name: `idefics3 ${width}x${height}`,
     projector: TINY_IDEFICS3_PROJECTOR,
-    ...{ width, height },
-    ...{ before: "<|im_start|>User:", after: "what is it<end_of_utterance>\nAssistant:", around: "" },
+    width,
+    height,
+    before: "<|im_start|>User:",
+    after: "what is it<end_of_utterance>\nAssistant:",
+    around: "",
   })),
 ];
 
