@@ -16,7 +16,13 @@ import type { WeightList } from "./weight-list.ts";
  * @param image [imageSize, imageSize, 3, batch]
  * @returns [embeddingLength, patches, 1, batch]
  */
-export function buildClipVit(graph: Graph, weights: Weights, config: ClipConfig, image: Tensor): Tensor {
+export function buildClipVit(
+  graph: Graph,
+  weights: Weights,
+  config: ClipConfig,
+  image: Tensor,
+  positions: Tensor = weights.get("v.position_embd.weight"),
+): Tensor {
   const classToken = weights.find("v.class_embd");
   const patchBias = weights.find("v.patch_embd.bias");
   let x = embedPatches(graph, image, weights.get("v.patch_embd.weight"));
@@ -24,7 +30,7 @@ export function buildClipVit(graph: Graph, weights: Weights, config: ClipConfig,
   if (classToken !== undefined) {
     x = graph.concatRows(graph.repeat(classToken, config.embeddingLength, 1, 1, x.shape[3]), x);
   }
-  x = graph.add(x, weights.get("v.position_embd.weight"));
+  x = graph.add(x, positions);
   x = optionalNorm(graph, weights, config, "v.pre_ln", x);
   for (let index = 0; index < config.blocksToRun; index++) {
     x = buildBlock(graph, weights, config, `v.blk.${index}`, x);

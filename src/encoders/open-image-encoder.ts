@@ -28,6 +28,7 @@ const FAMILIES: Readonly<Record<string, LoadEncoder>> = {
     LlavaEncoder.load(gguf, backend, "linear", precision, options),
   gemma3: async (...input) => (await import("./gemma3-encoder.ts")).openGemma3Encoder(...input),
   idefics3: async (...input) => (await import("./idefics3-encoder.ts")).openIdefics3Encoder(...input),
+  lfm2: async (...input) => (await import("./lfm2-encoder.ts")).openLfm2Encoder(...input),
 };
 
 /**

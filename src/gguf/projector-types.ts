@@ -16,6 +16,7 @@ export const PROJECTOR_TYPES: Readonly<Record<string, ProjectorType>> = {
   linear: { family: "LLaVA 1.0", takes: "image" },
   gemma3: { family: "Gemma 3", takes: "image" },
   idefics3: { family: "SmolVLM, SmolVLM2, Idefics3", takes: "image" },
+  lfm2: { family: "LFM2-VL", takes: "image" },
 };
 
 /** The type of a file's vision projector. Files with an encoder for sound, too, name one for each; the oldest name none. */
