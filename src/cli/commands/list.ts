@@ -1,9 +1,9 @@
 import { BUNDLED_MODELS, bundledModel } from "../../store/bundled-models.ts";
 import { shortDigest } from "../../store/digest.ts";
+import { listModels } from "../../store/list-models.ts";
 import { formatModelName, parseModelName } from "../../store/model-name.ts";
 import type { ModelPlace } from "../../store/model-setup.ts";
-import { openStore } from "../../store/open-store.ts";
-import { listSavedModels } from "../../store/saved-model.ts";
+import { listSavedModels, savedModelFile } from "../../store/saved-model.ts";
 import { defaultStoreRoot } from "../../store/store-paths.ts";
 import type { CliContext } from "../cli-context.ts";
 import { agoText } from "../terminal/ago-text.ts";
@@ -37,16 +37,14 @@ interface Row {
  */
 export async function list(settings: ListSettings, context: CliContext): Promise<number> {
   const { env, stdout, stderr } = context;
-  const store = openStore({ root: defaultStoreRoot(env) });
-  const [stored, damaged, own, elsewhere] = await Promise.all([
-    store.list(),
-    store.damaged(),
+  const [{ models, damaged }, own, elsewhere] = await Promise.all([
+    listModels(defaultStoreRoot(env)),
     ownModels(env),
     settings.all ? modelsElsewhere(env) : [],
   ]);
   const prefix = settings.prefix?.toLowerCase() ?? "";
   const rows = [
-    ...stored.map(({ name, digest, bytes, modifiedAt }): Row => ({
+    ...models.map(({ name, digest, bytes, modifiedAt }): Row => ({
       name: formatModelName(name),
       id: shortDigest(digest),
       bytes,
@@ -80,7 +78,6 @@ export async function list(settings: ListSettings, context: CliContext): Promise
 
 /** Those that ship with mull, and those that were saved in a conversation. */
 async function ownModels(env: NodeJS.ProcessEnv): Promise<Row[]> {
-  const { savedModelFile } = await import("../../store/saved-model.ts");
   const bundled = BUNDLED_MODELS.map(async (model): Promise<Row> => {
     const name = parseModelName(model);
     const files = filesOf((name === undefined ? undefined : bundledModel(name)) ?? {});
