@@ -20,7 +20,7 @@ async function main(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "mull-bench-list-"));
   try {
     const full = join(folder, "full");
-    const names = await putManyModels(full, Number(values.models));
+    const names = putManyModels(full, Number(values.models));
     const list = [join(root, "dist", "cli", "main.js"), "list"];
     const cases = [
       { what: "node -e 0", args: ["-e", "0"], store: "", lines: 0 },

@@ -28,6 +28,8 @@ interface Row {
   bytes: number;
   modifiedAt: Date;
   source: ModelPlace;
+  /** Why it cannot be used. */
+  problem?: string;
 }
 
 /**
@@ -73,6 +75,10 @@ export async function list(settings: ListSettings, context: CliContext): Promise
   for (const { name, problem } of damaged) {
     stderr.write(`${paint("red", "Damaged:")} ${safeName(formatModelName(name))}: ${safeName(problem)}\n`);
   }
+  for (const { name, source, problem } of rows) {
+    if (problem === undefined) continue;
+    stderr.write(`${paint("yellow", "Not usable:")} ${safeName(`${name} (${source}): ${problem}`)}\n`);
+  }
   return damaged.length === 0 ? 0 : 1;
 }
 
@@ -99,5 +105,12 @@ async function ownModels(env: NodeJS.ProcessEnv): Promise<Row[]> {
 async function modelsElsewhere(env: NodeJS.ProcessEnv): Promise<Row[]> {
   const { listElsewhere } = await import("../../store/elsewhere/list-elsewhere.ts");
   const found = await listElsewhere(env);
-  return found.map(({ name, bytes, modifiedAt, source }) => ({ name, id: "", bytes, modifiedAt, source }));
+  return found.map(({ name, bytes, modifiedAt, source, problem }) => ({
+    name,
+    id: "",
+    bytes,
+    modifiedAt,
+    source,
+    ...(problem === undefined ? {} : { problem }),
+  }));
 }

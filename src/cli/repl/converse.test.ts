@@ -415,7 +415,7 @@ describe("a model of the store", () => {
 
   it("is listed, loaded, and not hidden by a saved session", async () => {
     const root = newStoreRoot();
-    await putManyModels(root, 2);
+    putManyModels(root, 2);
     const data = mkdtempSync(join(tmpdir(), "mull-data-"));
     const env = { MULL_MODELS: root, XDG_DATA_HOME: data };
     const talk = new Talk({ env, models: ["model-0:7b"] });
