@@ -123,8 +123,8 @@ export async function show(
   return 0;
 }
 
-function parameterRows({ generation = {}, load }: ModelSetup): Row[] {
-  return parameterTexts(parametersOf(generation, load)).map(([name, value]) => [
+function parameterRows({ generation = {}, load, parameters }: ModelSetup): Row[] {
+  return parameterTexts(parameters ?? parametersOf(generation, load)).map(([name, value]) => [
     name,
     name === "stop" ? JSON.stringify(value) : value,
   ]);

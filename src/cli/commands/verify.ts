@@ -80,7 +80,9 @@ function faultText({ kind, digest, path, models, problem }: VerifyEvent): string
   const what = digest === undefined ? safeName(path ?? "") : shortDigest(digest);
   const of =
     models.length === 0 ? "" : ` (${models.map((name) => safeName(formatModelName(name))).join(", ")})`;
-  const why = problem === undefined ? "" : `: ${safeName(problem)}`;
+  // Which file it is has been said.
+  const told = problem?.startsWith(`${path} `) === true ? `it${problem.slice(path?.length)}` : problem;
+  const why = told === undefined ? "" : `: ${safeName(told)}`;
   return `${kind === "unreadable-manifest" ? "unreadable" : kind}: ${what}${of}${why}`;
 }
 
