@@ -57,6 +57,14 @@ export interface ModelPool {
   loaded(): readonly LoadedModel[];
   /** Unloads when its requests have ended. False: it was not loaded. */
   unload(name: string): Promise<boolean>;
+  /**
+   * Removes a model from the disk. Requests that use it go on to their end, then it is unloaded.
+   *
+   * @throws MullError `model_not_found`, `invalid_argument`: see `Catalog`
+   */
+  remove(name: string): Promise<void>;
+  /** @throws MullError `invalid_argument` when a model of the store would not be found by this name */
+  requireFree(name: string): Promise<void>;
   /** Takes no new requests, waits this long for running ones, then closes every model. */
   close(drainMs: number): Promise<void>;
 }

@@ -237,9 +237,22 @@ export function createModelPool(
     return slot.gone;
   }
 
-  async function unload(name: string): Promise<boolean> {
+  function slotOf(name: string): ModelSlot | undefined {
     const wanted = canonicalName(name)?.toLowerCase();
-    const slot = [...slots.values()].find(({ entry }) => entry.name.toLowerCase() === wanted);
+    return [...slots.values()].find(({ entry }) => entry.name.toLowerCase() === wanted);
+  }
+
+  async function remove(name: string): Promise<void> {
+    await catalog.remove(name);
+    const slot = slotOf(name);
+    if (slot === undefined) return;
+    // Whoever asks for a new model of that name waits until this one is gone.
+    slot.unwelcome += 1;
+    if (isIdle(slot)) await unloadNow(slot, "removed");
+  }
+
+  async function unload(name: string): Promise<boolean> {
+    const slot = slotOf(name);
     if (slot === undefined) return false;
     slot.keepAliveMs = 0;
     if (slot.leases === 0 && slot.state !== "loading") await unloadNow(slot, "asked to");
@@ -291,6 +304,8 @@ export function createModelPool(
     acquire,
     loaded,
     unload,
+    remove,
+    requireFree: (name) => catalog.requireFree(name),
     close: (drainMs) => (ending ??= end(drainMs)),
   };
 }

@@ -1,5 +1,9 @@
+import type { ModelSetup } from "../model-setup.ts";
 import type { ModelStore, Pin } from "../model-store.ts";
 import type { OnTransferProgress } from "../transfer-progress.ts";
+
+/** What a model is made from that has no manifest. */
+export type BaseSetup = Omit<ModelSetup, "name" | "place">;
 
 /** Writes weights anew in another type: `engine/quantize-model.ts`. */
 export interface WeightTools {
@@ -19,6 +23,11 @@ export interface CreateOptions {
   env: NodeJS.ProcessEnv;
   signal?: AbortSignal;
   onProgress?: OnTransferProgress;
+  /**
+   * Finds a model that the recipe begins with and that is not in the store, before it is looked for everywhere else.
+   * Default: nowhere.
+   */
+  findModel?: (name: string) => Promise<BaseSetup | undefined>;
   /** Downloads a model that the recipe begins with and that is not here. */
   fetchModel: (name: string) => Promise<void>;
   /** What writes weights anew; the store itself has no native code. */

@@ -1,17 +1,21 @@
 import { readdir, stat, symlink } from "node:fs/promises";
 import { basename, extname, join } from "node:path";
+import type { Gguf } from "../../gguf/gguf.ts";
 import { readGguf } from "../../gguf/read.ts";
+import { parseSplitName, type SplitName } from "../../gguf/split-names.ts";
 import { MullError } from "../../spec/errors.ts";
 import type { LoadOptions } from "../../spec/options.ts";
 import { hashInWorker } from "../disk/hash-in-worker.ts";
 import { fileSystem } from "../disk/file-system.ts";
 import { type GgufKind, kindOfGguf } from "../gguf-layers.ts";
 import type { StoredFile } from "../gguf-manifest.ts";
+import { filesOfModel } from "../locate-model.ts";
 import { type Descriptor, kindOf, layersOf } from "../manifest.ts";
 import { nameOf, parseReference } from "../reference.ts";
 import { resolveModel } from "../resolve-model.ts";
-import type { Creation } from "./creation.ts";
+import type { BaseSetup, Creation } from "./creation.ts";
 import type { FileSource, Recipe } from "./recipe.ts";
+import { textsOfSetup } from "./setup-layers.ts";
 
 /** GGUF files in the store; each is a list of its parts. */
 export interface GgufFiles {
@@ -42,16 +46,14 @@ export async function gatherBase(from: Recipe["from"], creation: Creation): Prom
 }
 
 async function baseOfModel(text: string, creation: Creation): Promise<Base> {
-  const { store, env, signal, fetchModel } = creation;
+  const { store, signal, fetchModel } = creation;
   const name = nameOf(parseReference(text));
   let stored = name === undefined ? undefined : await store.find(name);
   if (stored === undefined) {
-    const options = { env, store, ...(signal === undefined ? {} : { signal }) };
-    const setup = await resolveModel(text, options).catch((error: unknown) => {
-      if (MullError.wrap(error).code === "model_not_found") return undefined;
-      throw error;
-    });
-    if (setup !== undefined) return { ggufs: await importSetup(setup.load, creation), texts: [] };
+    const setup = (await creation.findModel?.(text)) ?? (await resolveName(text, creation));
+    if (setup !== undefined) {
+      return { ggufs: await importSetup(setup.load, creation), texts: await textsOfSetup(setup, creation) };
+    }
     await fetchModel(text);
     stored = name === undefined ? undefined : await store.find(name);
     if (stored === undefined) throw new MullError("model_not_found", `There is no model called "${text}".`);
@@ -75,12 +77,22 @@ async function baseOfModel(text: string, creation: Creation): Promise<Base> {
   };
 }
 
+/** A name is never taken for a file that lies where this process happens to run. */
+async function resolveName(text: string, { env, store, signal }: Creation): Promise<BaseSetup | undefined> {
+  const options = { env, store, ...(signal === undefined ? {} : { signal }) };
+  try {
+    const setup = await resolveModel(text, options);
+    return setup.place === "file" ? undefined : setup;
+  } catch (error) {
+    if (MullError.wrap(error).code === "model_not_found") return undefined;
+    throw error;
+  }
+}
+
 /** Of a model that ships with mull, or that another program keeps. */
-async function importSetup(
-  { model, splitFiles, projector, adapters = [] }: LoadOptions,
-  creation: Creation,
-): Promise<GgufFiles> {
-  const paths = splitFiles ?? (model === undefined ? [] : (await readGguf(model)).paths);
+async function importSetup(load: LoadOptions, creation: Creation): Promise<GgufFiles> {
+  const { model, splitFiles, projector, adapters } = filesOfModel(load);
+  const paths = splitFiles ?? (await readGguf(model)).paths;
   const text: StoredFile[] = [];
   for (const path of paths) text.push(await storeFile({ path }, "model", creation));
   const others: StoredFile[] = [];
@@ -109,17 +121,45 @@ async function baseOfFiles(sources: readonly FileSource[], creation: Creation): 
   const files: Record<GgufKind, StoredFile[][]> = { model: [], projector: [], adapter: [] };
   const seen = new Set<string>();
   for (const source of sources) {
-    const path = "path" in source ? source.path : creation.store.paths.blob(source.blob);
-    if (seen.has(path)) continue;
-    const gguf = await readGguf(path);
-    const parts: StoredFile[] = [];
-    for (const part of gguf.paths) {
-      seen.add(part);
-      parts.push(await storeFile("path" in source ? { path: part } : source, kindOfGguf(gguf), creation));
+    if (seen.has(pathOf(source, creation))) continue;
+    const { gguf, parts } = await readParts(source, sources, creation);
+    const kind = kindOfGguf(gguf);
+    const stored: StoredFile[] = [];
+    for (const part of parts) {
+      seen.add(pathOf(part, creation));
+      stored.push(await storeFile(part, kind, creation));
     }
-    files[kindOfGguf(gguf)].push(parts);
+    files[kind].push(stored);
   }
   return { model: files.model, projectors: files.projector, adapters: files.adapter };
+}
+
+function pathOf(source: FileSource, { store }: Creation): string {
+  return "path" in source ? source.path : store.paths.blob(source.blob);
+}
+
+/** A file on the disk has its other parts beside it; an uploaded one among what was uploaded with it. */
+async function readParts(
+  source: FileSource,
+  sources: readonly FileSource[],
+  creation: Creation,
+): Promise<{ gguf: Gguf; parts: readonly FileSource[] }> {
+  if ("path" in source) {
+    const gguf = await readGguf(source.path);
+    return { gguf, parts: gguf.paths.map((path) => ({ path })) };
+  }
+  const own = parseSplitName(source.name);
+  const parts = own === undefined ? [source] : partsOf(own, sources);
+  return { gguf: await readGguf(parts.map((part) => pathOf(part, creation))), parts };
+}
+
+function partsOf(own: SplitName, sources: readonly FileSource[]): readonly FileSource[] {
+  const parts = sources.flatMap((source) => {
+    const split = parseSplitName(nameOfSource(source));
+    const isPart = "blob" in source && split?.prefix === own.prefix && split.count === own.count;
+    return isPart ? [{ source, part: split.part }] : [];
+  });
+  return parts.toSorted((one, other) => one.part - other.part).map(({ source }) => source);
 }
 
 /** A file into the store, or the blob that it is already. */
