@@ -728,6 +728,6 @@ describe("facts", () => {
         "/api/blobs/{digest}",
       ]),
     );
-    expect(Object.keys(paths["/api/blobs/{digest}"] ?? {})).toEqual(["post", "head"]);
+    expect(Object.keys(paths["/api/blobs/{digest}"] ?? {}).toSorted()).toEqual(["head", "post"]);
   });
 });

@@ -2,7 +2,7 @@ import { MullError } from "../../spec/errors.ts";
 import type { Model } from "../../spec/model.ts";
 import type { LoadOptions } from "../../spec/options.ts";
 import type { Logger } from "../logger.ts";
-import type { AcquireOptions, CatalogEntry, Lease, LoadedModel, ModelPool } from "../model-pool.ts";
+import type { AcquireOptions, CatalogEntry, Lease, ModelPool } from "../model-pool.ts";
 import type { ServerOptions } from "../server-options.ts";
 import { availableMemory } from "./available-memory.ts";
 import type { Catalog } from "./catalog.ts";
@@ -14,6 +14,7 @@ import {
   isIdle,
   isOutdated,
   leastRecentlyUsed,
+  loadedModel,
   type ModelSlot,
   type Waiter,
 } from "./model-slot.ts";
@@ -259,23 +260,6 @@ export function createModelPool(
     return true;
   }
 
-  function loaded(): readonly LoadedModel[] {
-    return [...slots.values()].flatMap(({ state, model, entry, leases, keepAliveMs, expiresAt }) => {
-      if (state !== "ready" || model === undefined) return [];
-      // While it is used, its time has not begun.
-      const end = leases > 0 ? clock.now() + keepAliveMs : expiresAt;
-      return [
-        {
-          entry,
-          model,
-          info: model.info,
-          leases,
-          expiresAt: Number.isFinite(end) ? new Date(end) : undefined,
-        },
-      ];
-    });
-  }
-
   function refuseIfOver(signal: AbortSignal | undefined): void {
     if (signal?.aborted === true) throw abortError(signal);
     if (ending !== undefined)
@@ -302,7 +286,7 @@ export function createModelPool(
     list: () => catalog.list(),
     find: (name) => catalog.find(name),
     acquire,
-    loaded,
+    loaded: () => [...slots.values()].flatMap((slot) => loadedModel(slot, clock.now()) ?? []),
     unload,
     remove,
     requireFree: (name) => catalog.requireFree(name),

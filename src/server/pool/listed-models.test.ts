@@ -1,11 +1,11 @@
-import { rmSync, truncateSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { chat, create, names, storeServer, tinyFiles } from "../../../test/support/store-server.ts";
-import { putOllamaModel } from "../../../test/support/tiny-store.ts";
+import { put, putOllamaModel } from "../../../test/support/tiny-store.ts";
 import { temporaryFolder } from "../../../test/support/tiny-models.ts";
 import { digestOf } from "../../store/digest.ts";
-import { blobsOf } from "../../store/manifest.ts";
+import { blobsOf, encodeManifest, layer, type Manifest } from "../../store/manifest.ts";
 import { requireModelName } from "../../store/require-model-name.ts";
 
 const folder = temporaryFolder();
@@ -62,12 +62,16 @@ describe("lists", () => {
     const server = await storeServer();
     const { model } = await tinyFiles(folder.path);
     const root = join(server.home, "models");
-    for (let index = 0; index < 500; index++) {
-      putOllamaModel(root, { model: `m${index}`, namespace: `n${index % 7}` }, [
-        { kind: "model", content: model },
-        { kind: "system", content: `You are number ${index}.` },
-        { kind: "license", content: "MIT" },
-      ]);
+    const { manifestPath } = putOllamaModel(root, { model: "m" }, [
+      { kind: "model", content: model },
+      { kind: "license", content: "MIT" },
+    ]);
+    const manifest = JSON.parse(readFileSync(manifestPath, "utf8")) as Manifest;
+    for (let index = 1; index < 500; index++) {
+      const { digest, size } = await server.store.writeBlob(Buffer.from(`You are number ${index}.`));
+      const layers = [...manifest.layers, layer("system", digest, size)];
+      const folder = join(root, "manifests", "registry.ollama.ai", `n${index % 7}`, `m${index}`);
+      put(join(folder, "latest"), encodeManifest({ ...manifest, layers }));
     }
     expect(await names(server)).toHaveLength(501);
   });
