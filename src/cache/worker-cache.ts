@@ -188,7 +188,7 @@ export class WorkerCache implements CacheClient {
 
   #startWorker(): Worker {
     const { directory, limitBytes, entry = processEntry("cache/cache-worker.js") } = this.#options;
-    const worker = new Worker(entry, { workerData: { directory, limitBytes }, env: {} });
+    const worker = new Worker(entry, { workerData: { directory, limitBytes }, env: {}, execArgv: [] });
     worker.unref();
     worker.on("message", (reply: CacheReply) => this.#receive(reply));
     worker.on("error", (error: Error) => this.#lose(worker, error.message));

@@ -83,6 +83,7 @@ async function startWorker(): Promise<Worker> {
   const worker = new Worker(processEntry("chat/render-worker.js"), {
     resourceLimits: { maxOldGenerationSizeMb: MEMORY_LIMIT_MB },
     env: {},
+    execArgv: [],
   });
   worker.unref();
   await once(worker, "message");

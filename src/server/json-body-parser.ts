@@ -94,6 +94,7 @@ export class JsonBodyParser {
     return new Worker(processEntry("server/json-body-worker.js"), {
       resourceLimits: { maxOldGenerationSizeMb: this.#heapMb },
       env: {},
+      execArgv: [],
     });
   }
 }

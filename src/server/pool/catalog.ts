@@ -7,8 +7,9 @@ import { formatModelName, parseModelName } from "../../store/model-name.ts";
 import type { ModelSetup } from "../../store/model-setup.ts";
 import type { ModelStore, StoredModel } from "../../store/model-store.ts";
 import { openStoredModel } from "../../store/open-stored-model.ts";
-import { requireModelName } from "../../store/require-model-name.ts";
-import { listSavedModels, readSavedModel, removeSavedModel } from "../../store/saved-model.ts";
+import { requireModelName, requireNewName } from "../../store/require-model-name.ts";
+import { resolveModel } from "../../store/resolve-model.ts";
+import { listSavedModels, removeSavedModel } from "../../store/saved-model.ts";
 import type { Logger } from "../logger.ts";
 import type { CatalogEntry } from "../model-pool.ts";
 import { canonicalName } from "./model-name.ts";
@@ -120,9 +121,8 @@ export function createCatalog({ models, env, store, log }: CatalogOptions): Cata
     if ("stored" in source) {
       return purpose === "list" ? listed.open(source.stored) : openStoredModel(store, source.stored);
     }
-    const saved = await readSavedModel(source.saved, env);
-    if (saved === undefined) throw notFound(name, []);
-    return saved;
+    const unverified = purpose === "list" ? "accept" : "check";
+    return resolveModel(source.saved, { env, store, unverified });
   };
 
   const open = async (candidate: Candidate, purpose: "use" | "list"): Promise<CatalogEntry> => {
@@ -178,12 +178,8 @@ export function createCatalog({ models, env, store, log }: CatalogOptions): Cata
       else await removeSavedModel(found.saved, env);
     },
     requireFree: async (text) => {
-      const wanted = formatModelName(requireModelName(text));
-      if (fixed.has(wanted.toLowerCase())) throw notOfTheDisk(wanted, "Choose another name.");
-      if ((await findSaved(wanted)) === undefined) return;
-      throw new MullError("invalid_argument", `${wanted} is a model that was saved with /save.`, {
-        hint: "Delete it first, or choose another name.",
-      });
+      const name = formatModelName(await requireNewName(text, env));
+      if (fixed.has(name.toLowerCase())) throw notOfTheDisk(name, "Choose another name.");
     },
   };
 }

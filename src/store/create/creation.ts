@@ -1,12 +1,10 @@
-import type { ModelSetup } from "../model-setup.ts";
 import type { ModelStore, Pin } from "../model-store.ts";
 import type { OnTransferProgress } from "../transfer-progress.ts";
 
-/** What a model is made from that has no manifest. */
-export type BaseSetup = Omit<ModelSetup, "name" | "place">;
-
 /** Writes weights anew in another type: `engine/quantize-model.ts`. */
 export interface WeightTools {
+  /** @throws MullError `invalid_argument` for a type that there is not */
+  requireQuantization(type: string, projector: boolean): void;
   quantizeModel(options: {
     input: string;
     splitFiles?: readonly string[];
@@ -14,6 +12,7 @@ export interface WeightTools {
     type: string;
     /** A projector instead of a text model. */
     projector?: boolean;
+    allowRequantize?: boolean;
     signal?: AbortSignal;
     onProgress?: (completedBytes: number, totalBytes: number) => void;
   }): Promise<{ bytes: number; type: string }>;
@@ -23,11 +22,6 @@ export interface CreateOptions {
   env: NodeJS.ProcessEnv;
   signal?: AbortSignal;
   onProgress?: OnTransferProgress;
-  /**
-   * Finds a model that the recipe begins with and that is not in the store, before it is looked for everywhere else.
-   * Default: nowhere.
-   */
-  findModel?: (name: string) => Promise<BaseSetup | undefined>;
   /** Downloads a model that the recipe begins with and that is not here. */
   fetchModel: (name: string) => Promise<void>;
   /** What writes weights anew; the store itself has no native code. */
@@ -36,6 +30,8 @@ export interface CreateOptions {
   quantize?: string;
   /** Type to quantise the projector to, such as "q8_0". Default: as it is. */
   quantizeProjector?: string;
+  /** Also what is quantised already, although it loses more than quantising the original. Default false. */
+  allowRequantize?: boolean;
 }
 
 /** What every step of a creation works with. */

@@ -24,7 +24,11 @@ export async function hashInWorker(
   if (size < INLINE_BYTES || fs !== fileSystem) return hashFile(fs, path, options);
   const { signal, onProgress } = options;
   if (signal?.aborted) throw abortedError(signal);
-  const worker = new Worker(processEntry("store/disk/hash-worker.js"), { workerData: { path }, env: {} });
+  const worker = new Worker(processEntry("store/disk/hash-worker.js"), {
+    workerData: { path },
+    env: {},
+    execArgv: [],
+  });
   const stop = (): void => void worker.terminate();
   signal?.addEventListener("abort", stop);
   try {

@@ -1,4 +1,4 @@
-import { MullError } from "../../spec/errors.ts";
+import type { MullError } from "../../spec/errors.ts";
 
 /** Of a server that wants to be left alone for longer, the user should know now. */
 const MOST_WAIT_MS = 15 * 60_000;
@@ -23,6 +23,7 @@ export class BackOff {
   /** Something came: counting begins anew. */
   progress(): void {
     this.#failures = 0;
+    this.#lies = 0;
   }
 
   /**
@@ -33,7 +34,7 @@ export class BackOff {
   delayAfter(error: MullError): number {
     if (!isWorthRepeating(error)) throw error;
     this.#failures += 1;
-    if (error.code === "digest_mismatch") this.#lies += 1;
+    if (error.code === "digest_mismatch" || error.details["reason"] === "protocol") this.#lies += 1;
     if (this.#failures >= this.#tries || this.#lies >= MOST_LIES) throw error;
     const asked = Number(error.details["retryAfterSeconds"] ?? 0) * 1000;
     if (asked > MOST_WAIT_MS) throw error;
@@ -44,14 +45,4 @@ export class BackOff {
 
 export function isWorthRepeating(error: MullError): boolean {
   return error.retryable && error.code !== "aborted" && !HOPELESS.has(String(error.details["reason"]));
-}
-
-/** What a connection threw: errors that are none of ours are those of the network. */
-export function connectionError(error: unknown, label: string, origin: string): MullError {
-  if (MullError.is(error)) return error;
-  const problem = error instanceof Error ? error.message : String(error);
-  return new MullError("server_unreachable", `${label} from ${origin}: the connection broke: ${problem}.`, {
-    hint: "Pull again: what is there is kept.",
-    cause: error,
-  });
 }

@@ -1,44 +1,17 @@
 import { setMaxListeners } from "node:events";
-import { setTimeout as sleepFor } from "node:timers/promises";
 import { abortedError } from "../../media/abort.ts";
 import { MullError } from "../../spec/errors.ts";
 import type { Digest } from "../digest.ts";
 import type { RemoteBlob } from "../remote-model.ts";
-import { BackOff, connectionError, isWorthRepeating } from "./back-off.ts";
+import { BackOff, isWorthRepeating } from "./back-off.ts";
 import { Connection } from "./connection.ts";
 import { ExtentWriter } from "./extent-writer.ts";
 import type { Extent } from "./extents.ts";
 import { HashFollower } from "./hash-follower.ts";
 import type { PartialFile } from "./partial-file.ts";
 import { type Assignment, RangePlan } from "./range-plan.ts";
-
-export interface TransferOptions {
-  /** Of one blob at a time. Default 8. */
-  connections?: number;
-  /** A connection on which nothing comes for so long is given up, and the rest asked for again. Default 30 s. */
-  stallMs?: number;
-  /** Tries without a byte until a download is given up. Default 6. */
-  retries?: number;
-  /** Between tries. Default: real time. */
-  sleep?: (milliseconds: number, signal: AbortSignal) => Promise<void>;
-}
-
-export interface DownloadOptions extends TransferOptions {
-  /** Host, for messages. */
-  origin: string;
-  signal: AbortSignal;
-  /** Bytes that are there. */
-  onProgress: (completed: number) => void;
-}
-
-export const DEFAULTS: Required<TransferOptions> = {
-  connections: 8,
-  stallMs: 30_000,
-  retries: 6,
-  sleep: async (milliseconds, signal) => {
-    await sleepFor(milliseconds, undefined, { signal });
-  },
-};
+import { connectionError, endError, rangeError, sizeError } from "./server-errors.ts";
+import { DEFAULTS, type DownloadOptions } from "./transfer-options.ts";
 
 const LOOK_MS = 1000;
 
@@ -159,7 +132,7 @@ export class Download {
       let bytes: Uint8Array | undefined;
       for (let at = connection.start; ;) {
         bytes ??= await connection.next();
-        if (bytes === undefined) throw this.#endedEarly(at);
+        if (bytes === undefined) throw endError(this.#blob, this.#options.origin, at);
         const skipped = Math.min(bytes.length, Math.max(0, range.position - at));
         const taken = bytes.subarray(skipped, skipped + Math.max(0, range.end - at - skipped));
         const rest = bytes.subarray(skipped + taken.length);
@@ -202,17 +175,12 @@ export class Download {
 
   /** @throws MullError when it is not what was asked for; RangesIgnored when another connection gets it anyway */
   #checkAnswer({ start, total }: Connection, asked: number): void {
-    const { label } = this.#blob;
     const { origin } = this.#options;
     const { size } = this.#plan;
     if (total !== undefined && total !== size) throw sizeError(this.#blob, origin, total, size);
     if (start === asked) return;
     if (start !== 0) {
-      throw new MullError(
-        "server_unreachable",
-        `${origin} was asked for ${label} from byte ${asked} on, and sends it from byte ${start} on.`,
-        { hint: "A proxy between may mix up ranges. Pull again: what is there is kept." },
-      );
+      throw rangeError(this.#blob, origin, asked, start);
     }
     this.#sequential = true;
     if (this.#plan.active > 1) throw new RangesIgnored();
@@ -231,14 +199,6 @@ export class Download {
     const more = bytes ?? (await connection.beyond());
     if (more !== undefined && !gaveShare) this.#sequential = true;
     return more;
-  }
-
-  #endedEarly(at: number): MullError {
-    return new MullError(
-      "server_unreachable",
-      `${this.#options.origin} ended ${this.#blob.label} at byte ${at}, before the end.`,
-      { hint: "Pull again: what is there is kept." },
-    );
   }
 
   #onBytes(): void {
@@ -288,22 +248,4 @@ export class Download {
     this.#controller.abort();
     this.#settle();
   }
-}
-
-/** @param total bytes that the server has */
-export function sizeError(
-  { label, digest }: RemoteBlob,
-  origin: string,
-  total: number,
-  size: number,
-): MullError {
-  const known = digest === undefined ? "before it had" : "the manifest says";
-  return new MullError(
-    "digest_mismatch",
-    `${origin} has ${total} bytes under ${label}, and ${known} ${size}.`,
-    {
-      hint: "Its copy may be damaged, or a proxy or a login page answers in its place.",
-      details: { total, size },
-    },
-  );
 }

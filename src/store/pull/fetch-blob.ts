@@ -1,11 +1,14 @@
 import { createHash } from "node:crypto";
+import { rm } from "node:fs/promises";
 import { type Digest, hexOf } from "../digest.ts";
 import type { ModelStore } from "../model-store.ts";
 import type { FetchedBlob, RemoteBlob } from "../remote-model.ts";
-import { Download, type DownloadOptions, type TransferOptions } from "./download.ts";
+import { Download } from "./download.ts";
 import { concludeJournal, discardPartial, heldBytes, PartialFile, readJournal } from "./partial-file.ts";
-import { askSize, mismatchError, receiveSizeless, receiveSmall, SMALL_BYTES } from "./receive-small.ts";
+import { askSize, receiveSizeless, receiveSmall, SMALL_BYTES } from "./receive-small.ts";
+import { mismatchError } from "./server-errors.ts";
 import { SharedWork } from "./shared-work.ts";
+import type { DownloadOptions, TransferOptions } from "./transfer-options.ts";
 
 export interface BlobProgress {
   completed: number;
@@ -124,7 +127,10 @@ async function receiveLarge(
       ? await PartialFile.temporary(await store.temporaryFile(), paths.root, size)
       : await PartialFile.open(paths, name, size);
   options.onProgress(partial.extents.bytes);
-  const digest = await new Download(blob, partial, options).run();
+  const digest = await new Download(blob, partial, options).run().catch(async (error: unknown) => {
+    if (name === undefined) await rm(partial.path, { force: true }).catch(() => {});
+    throw error;
+  });
   if (blob.digest !== undefined && digest !== blob.digest) {
     if (name !== undefined) await discardPartial(paths, name);
     return undefined;

@@ -244,6 +244,15 @@ describe("a server with a status", () => {
   });
 });
 
+describe("what nothing tells from other content", () => {
+  it("leaves nothing when its download fails", async () => {
+    misbehave((start) => (start > 10_000_000 ? { status: 404 } : {}));
+    const error = await failure({}, remoteOf({ digest: undefined, label: "model.gguf" }));
+    expect(error.code).toBe("model_not_found");
+    expect(readdirSync(store.paths.partial)).toEqual([]);
+  });
+});
+
 describe("whoever leaves", () => {
   it("leaves no connection", async () => {
     misbehave(() => ({ pauseMs: 5 }));

@@ -7,8 +7,8 @@ import type { ModelName } from "../model-name.ts";
 import type { ModelStore, Pin, StoredModel } from "../model-store.ts";
 import type { FetchedBlob, RemoteBlob, RemoteModel } from "../remote-model.ts";
 import type { OnTransferProgress } from "../transfer-progress.ts";
-import type { TransferOptions } from "./download.ts";
 import { type BlobProgress, fetchBlob, fetchedBytes, type FetchOptions, findFetched } from "./fetch-blob.ts";
+import type { TransferOptions } from "./transfer-options.ts";
 
 export interface PullOptions extends TransferOptions {
   signal?: AbortSignal;
@@ -41,8 +41,7 @@ export async function pullModel(
     const present = await findPresent(store, remote, pin, signal);
     const fetched = await fetchAll(store, remote, { pin, present }, options);
     onProgress({ status: "verifying sha256 digest" });
-    const { manifest, bytes } = await remote.manifest(fetched);
-    await pin.add(blobsOf(manifest).map(({ digest }) => digest));
+    const { manifest, bytes } = await makeManifest(store, remote, fetched, pin);
     throwIfAborted(signal);
     onProgress({ status: "writing manifest" });
     unused = await leavesUnused(store, remote.name, manifest);
@@ -53,6 +52,19 @@ export async function pullModel(
   if (unused) await removeUnused(store, onProgress);
   onProgress({ status: "success" });
   return stored;
+}
+
+/** A manifest that is made here has a config that nobody could pin before: it may have been pruned meanwhile. */
+async function makeManifest(
+  store: ModelStore,
+  remote: RemoteModel,
+  fetched: readonly FetchedBlob[],
+  pin: Pin,
+): ReturnType<RemoteModel["manifest"]> {
+  const made = await remote.manifest(fetched);
+  await pin.add(blobsOf(made.manifest).map(({ digest }) => digest));
+  // Pinned by now: made once more, it stays.
+  return (await store.blobState(made.manifest.config)) === "absent" ? remote.manifest(fetched) : made;
 }
 
 type Present = ReadonlyMap<RemoteBlob, FetchedBlob>;

@@ -39,13 +39,17 @@ async function pull(options: PullOptions = {}): Promise<void> {
   await pullModel(store, remoteOf(), { connections: 4, ...options });
 }
 
+/** The end does not come: nobody is done before he leaves. */
+const withoutEnd: RangeServer["behave"] = ({ end }) =>
+  end === MODEL.length ? { stallAfter: 0 } : { pauseMs: 1 };
+
 /** Leaves when so many bytes are there. */
 async function pullPart(bytes: number): Promise<void> {
   const controller = new AbortController();
   const onProgress: PullOptions["onProgress"] = ({ completed = 0 }) => {
     if (completed > bytes) controller.abort();
   };
-  server.behave = () => ({ pauseMs: 1 });
+  server.behave = withoutEnd;
   await expect(pull({ signal: controller.signal, onProgress })).rejects.toMatchObject({ code: "aborted" });
   server.behave = () => ({});
 }
@@ -101,6 +105,32 @@ describe("a download that was left", () => {
       expect(sentAgain(claimed, before)).toBe(0);
     }
     await pull();
+    expect(isStored()).toBe(true);
+  });
+
+  it("goes on by its key when nobody knows its digest", async () => {
+    const remoteWith = (key: string): RemoteModel => {
+      const changes = { digest: undefined, size: undefined, label: "model.gguf", key };
+      const blob = remoteBlob(`${server.url}/model`, MODEL, changes);
+      return remoteModel([blob, remoteBlob(`${server.url}/config`, CONFIG)]);
+    };
+    const controller = new AbortController();
+    const onProgress: PullOptions["onProgress"] = ({ completed = 0 }) => {
+      if (completed > 15_000_000) controller.abort();
+    };
+    server.behave = withoutEnd;
+    const left = pullModel(store, remoteWith("one"), { signal: controller.signal, onProgress });
+    await expect(left).rejects.toMatchObject({ code: "aborted" });
+    server.behave = () => ({});
+    const firsts: (number | undefined)[] = [];
+    for (const key of ["two", "one"]) {
+      const lines: (number | undefined)[] = [];
+      await pullModel(store, remoteWith(key), { onProgress: ({ completed }) => lines.push(completed) });
+      firsts.push(lines[0]);
+    }
+    // Another key is another content.
+    expect(firsts[0]).toBe(0);
+    expect(firsts[1]).toBeGreaterThan(15_000_000);
     expect(isStored()).toBe(true);
   });
 

@@ -3,9 +3,10 @@ import { MullError } from "../../spec/errors.ts";
 import { digestOf } from "../digest.ts";
 import type { ModelStore } from "../model-store.ts";
 import type { FetchedBlob, RemoteBlob } from "../remote-model.ts";
-import { BackOff, connectionError } from "./back-off.ts";
+import { BackOff } from "./back-off.ts";
 import { Connection } from "./connection.ts";
-import { DEFAULTS, type DownloadOptions, sizeError } from "./download.ts";
+import { connectionError, mismatchError, sizeError } from "./server-errors.ts";
+import { DEFAULTS, type DownloadOptions } from "./transfer-options.ts";
 
 /** A blob of at most that size is fetched in one request. */
 export const SMALL_BYTES: number = 1024 * 1024;
@@ -112,11 +113,4 @@ async function tryAgain<T>(
 function checked(blob: RemoteBlob, origin: string, bytes: Uint8Array): Uint8Array {
   if (blob.digest === undefined || digestOf(bytes) === blob.digest) return bytes;
   throw mismatchError(blob, origin);
-}
-
-export function mismatchError({ label }: RemoteBlob, origin: string): MullError {
-  return new MullError("digest_mismatch", `What ${origin} sends as ${label} is not what that name says.`, {
-    hint: "Its copy is damaged, or something on the way changes it. Nothing of it was kept: pull again later, or from elsewhere.",
-    details: { label, origin },
-  });
 }

@@ -1,15 +1,22 @@
 import { z } from "@hono/zod-openapi";
 import { stat } from "node:fs/promises";
 import { MullError } from "../../../spec/errors.ts";
+import type { LoadOptions } from "../../../spec/options.ts";
 import type { FileSource, Recipe } from "../../../store/create/recipe.ts";
 import { parseDigest } from "../../../store/digest.ts";
 import type { ModelStore } from "../../../store/model-store.ts";
+import { filesOfModel } from "../../../store/locate-model.ts";
+import { formatModelName } from "../../../store/model-name.ts";
 import { MESSAGE_ROLES } from "../../../store/modelfile/modelfile.ts";
 import {
   DEPRECATED_PARAMETERS,
+  parametersOf,
   type Parameters,
   readParameters,
 } from "../../../store/modelfile/parameters.ts";
+import { listSavedModels } from "../../../store/saved-model.ts";
+import { canonicalName } from "../../pool/model-name.ts";
+import type { ServerContext } from "../../server-context.ts";
 import type { Nullish } from "../nullish.ts";
 import { modelField } from "../request-fields.ts";
 import { requestReference } from "./request-reference.ts";
@@ -55,7 +62,11 @@ export const CreateRequest: z.ZodType<CreateRequest> = z
  *
  * @throws MullError `invalid_argument`
  */
-export async function recipeOf(body: CreateRequest, store: ModelStore): Promise<Recipe> {
+export async function recipeOf(
+  body: CreateRequest,
+  context: Pick<ServerContext, "store" | "options" | "env">,
+): Promise<Recipe> {
+  const { store } = context;
   const files = await uploaded(body.files ?? {}, store);
   const { from } = body;
   if (files.length === 0 && (from == null || from === "")) {
@@ -66,16 +77,41 @@ export async function recipeOf(body: CreateRequest, store: ModelStore): Promise<
   if (files.length > 0 && from != null && from !== "") {
     throw new MullError("invalid_argument", "Both 'from' and 'files' were specified: give one of them.");
   }
-  if (files.length === 0) requestReference(from ?? "");
+  const base: Base = files.length > 0 ? { from: { files } } : await baseOf(from ?? "", context);
   const licenses = [body.license ?? []].flat();
   return {
-    from: files.length > 0 ? { files } : { model: from ?? "" },
-    adapters: await uploaded(body.adapters ?? {}, store),
-    parameters: checkedParameters(body.parameters ?? {}),
+    ...base,
+    adapters: [...(base.adapters ?? []), ...(await uploaded(body.adapters ?? {}, store))],
+    parameters: { ...base.parameters, ...checkedParameters(body.parameters ?? {}) },
     messages: (body.messages ?? []).map(({ role, content }) => ({ role: checkedRole(role), content })),
     licenses,
     ...(body.template == null || body.template === "" ? {} : { template: body.template }),
     ...(body.system == null || body.system === "" ? {} : { system: body.system }),
+  };
+}
+
+/** What a recipe begins with, and what that sets. */
+type Base = Pick<Recipe, "from"> & Partial<Pick<Recipe, "adapters" | "parameters" | "template">>;
+
+/** By a name as this server's clients know it. */
+async function baseOf(name: string, { options, env }: Pick<ServerContext, "options" | "env">): Promise<Base> {
+  const key = formatModelName(requestReference(name).name).toLowerCase();
+  const isSame = (other: string): boolean => canonicalName(other)?.toLowerCase() === key;
+  const given = Object.entries(options.models).find(([other]) => isSame(other));
+  if (given !== undefined) return baseOfGiven(given[1]);
+  const saved = (await listSavedModels(env)).find(isSame);
+  return { from: { model: saved ?? name } };
+}
+
+/** Files that the server was given under a name when it started. */
+function baseOfGiven(load: LoadOptions): Base {
+  const { model, splitFiles, projector, adapters } = filesOfModel(load);
+  const paths = [...(splitFiles ?? [model]), ...(projector === undefined ? [] : [projector])];
+  return {
+    from: { files: paths.map((path) => ({ path })) },
+    adapters: adapters.map((path) => ({ path })),
+    parameters: parametersOf({}, load),
+    ...(load.template === undefined ? {} : { template: load.template }),
   };
 }
 

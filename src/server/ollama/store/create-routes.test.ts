@@ -77,8 +77,8 @@ describe("/api/create", () => {
     const messages = [{ role: "user" as const, content: "Hi" }];
     const saved = { load: { model: paths.model }, system: "Be kind.", generation: { topK: 3 }, messages };
     await saveModel("kind", saved, server.env);
-    for (const from of ["kind", "given", "pico"]) {
-      const { body } = await server.ask("POST", "/api/create", { model: `of-${from}`, from });
+    for (const from of ["kind", "KIND:latest", "given", "pico"]) {
+      const { body } = await server.ask("POST", "/api/create", { model: `of-${from.replace(":", "-")}`, from });
       expect([from, body]).toEqual([from, { status: "success" }]);
     }
     const show = async (model: string): Promise<unknown> =>
@@ -88,6 +88,7 @@ describe("/api/create", () => {
       parameters: expect.stringMatching(/top_k +3/),
       messages,
     });
+    expect(await show("of-KIND-latest")).toMatchObject({ system: "Be kind.", messages });
     expect(await show("of-given")).toMatchObject({
       parameters: expect.stringMatching(/num_ctx +128/),
       capabilities: ["completion", "vision"],
@@ -98,7 +99,7 @@ describe("/api/create", () => {
     ];
     await saveModel("seen", { ...saved, messages: pictured }, server.env);
     const { body } = await server.ask("POST", "/api/create", { model: "x", from: "seen", stream: false });
-    expect(body["error"]).toMatch(/conversation with pictures/);
+    expect(body["error"]).toMatch(/pictures in the conversation/);
   });
 
   it("takes no path, no digest, and no file that lies where the server runs", async () => {

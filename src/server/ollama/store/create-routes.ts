@@ -5,7 +5,6 @@ import type { FileSource, Recipe } from "../../../store/create/recipe.ts";
 import type { Digest } from "../../../store/digest.ts";
 import type { ModelStore } from "../../../store/model-store.ts";
 import { pullReference } from "../../../store/pull-reference.ts";
-import type { CatalogEntry, ModelPool } from "../../model-pool.ts";
 import { readBody } from "../../read-body.ts";
 import { addRoute, jsonBody, type RouteModule, streamedResponse } from "../../route-module.ts";
 import { requireName } from "../find-model.ts";
@@ -33,7 +32,7 @@ export function createRoutes(uploads: HeldUploads): RouteModule {
       const name = requireName(body.model, body.name);
       const target = requestReference(name).name;
       await models.requireFree(name);
-      const recipe = await recipeOf(body, store);
+      const recipe = await recipeOf(body, context);
       const files = uploadsOf(recipe);
       return sendProgress(c, context, body.stream ?? true, async (onProgress, signal) => {
         try {
@@ -41,7 +40,6 @@ export function createRoutes(uploads: HeldUploads): RouteModule {
             env,
             signal,
             onProgress,
-            findModel: (from) => findBase(models, from),
             fetchModel: async (missing) => {
               await pullReference(missing, store, { env, signal, onProgress });
             },
@@ -56,16 +54,6 @@ export function createRoutes(uploads: HeldUploads): RouteModule {
       });
     });
   };
-}
-
-/** A model that this server can load. Undefined: it has none of that name. */
-async function findBase(models: ModelPool, name: string): Promise<CatalogEntry | undefined> {
-  try {
-    return await models.find(name);
-  } catch (error) {
-    if (MullError.is(error) && error.code === "model_not_found") return undefined;
-    throw error;
-  }
 }
 
 type Upload = Extract<FileSource, { blob: Digest }>;
