@@ -1,7 +1,15 @@
-import { mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { chat, create, statuses, storeServer, tinyFiles } from "../../../../test/support/store-server.ts";
+import {
+  chat,
+  create,
+  names,
+  statuses,
+  storeServer,
+  tinyFiles,
+} from "../../../../test/support/store-server.ts";
+import { splitModel } from "../../../../test/support/split-model.ts";
 import { temporaryFolder } from "../../../../test/support/tiny-models.ts";
 import { digestOf } from "../../../store/digest.ts";
 import { requireModelName } from "../../../store/require-model-name.ts";
@@ -78,7 +86,10 @@ describe("/api/create", () => {
     const saved = { load: { model: paths.model }, system: "Be kind.", generation: { topK: 3 }, messages };
     await saveModel("kind", saved, server.env);
     for (const from of ["kind", "KIND:latest", "given", "pico"]) {
-      const { body } = await server.ask("POST", "/api/create", { model: `of-${from.replace(":", "-")}`, from });
+      const { body } = await server.ask("POST", "/api/create", {
+        model: `of-${from.replace(":", "-")}`,
+        from,
+      });
       expect([from, body]).toEqual([from, { status: "success" }]);
     }
     const show = async (model: string): Promise<unknown> =>
@@ -100,6 +111,41 @@ describe("/api/create", () => {
     await saveModel("seen", { ...saved, messages: pictured }, server.env);
     const { body } = await server.ask("POST", "/api/create", { model: "x", from: "seen", stream: false });
     expect(body["error"]).toMatch(/pictures in the conversation/);
+  });
+
+  it("serves a conversation that was saved with a model of the store, and makes models of it", async () => {
+    const server = await storeServer();
+    await create(server, "base", await tinyFiles(folder.path), { parameters: { top_k: 7 } });
+    await saveModel("talk", { load: { model: "base" }, generation: {}, messages: [] }, server.env);
+    expect(await names(server)).toEqual(expect.arrayContaining(["talk:latest", "base:latest"]));
+    expect((await chat(server, "talk")).status).toBe(200);
+    expect((await server.ask("POST", "/api/create", { model: "x", from: "talk" })).body).toEqual({
+      status: "success",
+    });
+    const { body } = await server.ask("POST", "/api/show", { model: "x" });
+    expect(body["parameters"]).toMatch(/top_k +7/);
+  });
+
+  it("puts the parts of a split model together, in whatever order they are named", async () => {
+    const server = await storeServer();
+    const { paths } = await tinyFiles(folder.path);
+    const parts = await splitModel(paths.model, join(folder.path, "split", "s.gguf"), 8);
+    expect(parts.length).toBeGreaterThan(2);
+    const files: Record<string, string> = {};
+    for (const path of parts.toReversed()) {
+      const bytes = readFileSync(path);
+      files[basename(path)] = digestOf(bytes);
+      expect(await server.upload(bytes, digestOf(bytes))).toBe(201);
+    }
+    const made = await server.ask("POST", "/api/create", { model: "split", files, stream: false });
+    expect(made.body).toEqual({ status: "success" });
+    expect((await chat(server, "split")).status).toBe(200);
+    expect(server.loads[0]?.splitFiles).toHaveLength(parts.length);
+    delete files[basename(parts[1] ?? "")];
+    const { status, text } = await server.ask("POST", "/api/create", { model: "y", files, stream: false });
+    expect(status).toBe(422);
+    expect(text).toContain("s-0000");
+    expect(text).not.toContain(server.home);
   });
 
   it("takes no path, no digest, and no file that lies where the server runs", async () => {
