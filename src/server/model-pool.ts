@@ -1,5 +1,6 @@
 import type { Model, ModelDefaults, ModelInfo } from "../spec/model.ts";
 import type { LoadOptions } from "../spec/options.ts";
+import type { Parameters } from "../store/modelfile/parameters.ts";
 
 /** A model that the server can load: its name, its files, and what is known of it without loading. */
 export interface CatalogEntry extends ModelDefaults {
@@ -7,6 +8,8 @@ export interface CatalogEntry extends ModelDefaults {
   name: string;
   load: LoadOptions;
   licenses?: readonly string[];
+  /** As they were written, also those that change nothing here. Default: what `generation` and `load` say. */
+  parameters?: Parameters;
   /** Size of all its files, in bytes. */
   bytes: number;
   modifiedAt: Date;

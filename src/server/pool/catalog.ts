@@ -114,7 +114,7 @@ export function createCatalog({ models, env, store, log }: CatalogOptions): Cata
   const listed = new ListedModels(store);
 
   const setupOf = async (
-    { name, source }: Candidate,
+    { source }: Candidate,
     purpose: "use" | "list",
   ): Promise<Omit<ModelSetup, "name" | "place">> => {
     if ("load" in source) return source;
@@ -128,7 +128,7 @@ export function createCatalog({ models, env, store, log }: CatalogOptions): Cata
   const open = async (candidate: Candidate, purpose: "use" | "list"): Promise<CatalogEntry> => {
     const { name, source } = candidate;
     try {
-      const { load, system, messages, generation, licenses } = await setupOf(candidate, purpose);
+      const { load, system, messages, generation, parameters, licenses } = await setupOf(candidate, purpose);
       const facts = await factsOf(load);
       reported.delete(name);
       const { bytes, modifiedAt, digest } =
@@ -141,6 +141,7 @@ export function createCatalog({ models, env, store, log }: CatalogOptions): Cata
         digest,
         ...(messages === undefined ? {} : { messages }),
         ...(generation === undefined ? {} : { generation }),
+        ...(parameters === undefined ? {} : { parameters }),
         ...(system === undefined ? {} : { system }),
         ...(licenses === undefined ? {} : { licenses }),
       };

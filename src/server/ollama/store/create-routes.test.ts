@@ -24,7 +24,7 @@ describe("/api/create", () => {
     const made = await create(server, "me/tiny", tiny, {
       system: "Be brief.",
       template: "{{ messages[0].content }}",
-      parameters: { temperature: 0.25, stop: "END", num_ctx: 256, mirostat: 1 },
+      parameters: { temperature: 0.25, stop: "END", num_ctx: 256, num_keep: 4, mirostat: 1 },
       messages: [{ role: "user", content: "Hi" }],
       license: ["MIT", "More."],
     });
@@ -45,7 +45,7 @@ describe("/api/create", () => {
       projector_info: { "clip.has_vision_encoder": true },
       model_info: { "general.architecture": "llama" },
     });
-    expect(body["parameters"]).toMatch(/^num_ctx +256\ntemperature +0\.25\nstop +"END"$/m);
+    expect(body["parameters"]).toMatch(/^temperature +0\.25\nnum_ctx +256\nnum_keep +4\nstop +"END"$/);
     expect(body["modelfile"]).toContain("FROM me/tiny:latest\n");
     expect(body["modelfile"]).toContain('PARAMETER stop "END"');
     expect(JSON.stringify(body)).not.toContain(server.home);
