@@ -132,7 +132,7 @@ describe("tensors larger than a chunk", () => {
     // A head has 2 MB, a chunk at most 4.
     const [heads, half, columns] = [4, 16, 16_000];
     const values = (rows: number, width: number): Float32Array =>
-      Float32Array.from({ length: rows * width }, (_, index) => (index * 0.618) % 1);
+      new Float32Array(rows * width).map((_, index) => (index * 0.618) % 1);
     const raw = (...shape: [number, number]): RawTensor => ({
       dtype: "F32",
       shape,
