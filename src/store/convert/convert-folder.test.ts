@@ -448,6 +448,10 @@ describe("what a configuration can say besides", () => {
       Object.assign(config, { sliding_window: 64 }),
     );
     expect((await convert(mistral)).warnings).toEqual([expect.stringMatching(/looks back on 64 tokens/)]);
+    const marked = configure(await write({ layout: "repository" }), (config) =>
+      Object.assign(config, { mm_use_im_start_end: true }),
+    );
+    expect((await convert(marked)).warnings).toEqual([expect.stringMatching(/<im_start> and <im_end>/)]);
     const dynamic = configure(await textOnly(), (config) =>
       Object.assign(config, { rope_scaling: { type: "dynamic", factor: 2 } }),
     );
