@@ -25,7 +25,13 @@ export interface CommandOptions {
 /** Runs the built `mull` command as a person would, and collects what it prints. */
 export function mull(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
-    const line = [...(options.through ?? []), process.execPath, ...(options.nodeOptions ?? []), main, ...args];
+    const line = [
+      ...(options.through ?? []),
+      process.execPath,
+      ...(options.nodeOptions ?? []),
+      main,
+      ...args,
+    ];
     const child = spawn(line[0] as string, line.slice(1), {
       cwd: options.cwd,
       // Nothing listens on port 1: a server of whoever runs the tests is left alone.

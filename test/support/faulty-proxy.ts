@@ -175,7 +175,11 @@ function describe(incoming: IncomingMessage): SeenRequest {
   const { method = "", url: path = "", headers } = incoming;
   const [, folder = "", last = ""] = /^\/v2\/.*\/(manifests|blobs|uploads)\/([^?]*)/.exec(path) ?? [];
   const [, from = "0", to = ""] = /^bytes=(\d+)-(\d*)$/.exec(headers.range ?? "") ?? [];
-  const kinds: Record<string, SeenRequest["what"]> = { manifests: "manifest", blobs: "blob", uploads: "upload" };
+  const kinds: Record<string, SeenRequest["what"]> = {
+    manifests: "manifest",
+    blobs: "blob",
+    uploads: "upload",
+  };
   return {
     method,
     path,

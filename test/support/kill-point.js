@@ -5,7 +5,18 @@ import { promises, writeFileSync } from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 import { isMainThread } from "node:worker_threads";
 
-const CALLS = ["rename", "unlink", "mkdir", "rmdir", "rm", "link", "symlink", "copyFile", "utimes", "truncate"];
+const CALLS = [
+  "rename",
+  "unlink",
+  "mkdir",
+  "rmdir",
+  "rm",
+  "link",
+  "symlink",
+  "copyFile",
+  "utimes",
+  "truncate",
+];
 const FILE_CALLS = ["write", "writev", "writeFile", "appendFile", "truncate", "sync", "datasync", "close"];
 
 const point = JSON.parse(process.env["KILL_POINT"] ?? "{}");

@@ -29,6 +29,8 @@ export const MANY_PIECES: Partial<TextModelShape> = {
   feedForward: 1408,
   vocabulary: 1000,
 };
+/** 15.3 MB: four pieces. */
+export const FOUR_PIECES: Partial<TextModelShape> = { ...MANY_PIECES, blocks: 1, vocabulary: 600 };
 /** 1.8 MB. */
 export const ONE_PIECE: Partial<TextModelShape> = { embedding: 128, feedForward: 352, vocabulary: 1000 };
 

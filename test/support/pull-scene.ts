@@ -115,6 +115,15 @@ export class PullScene implements AsyncDisposable {
     return kept.reduce((sum, { start, end }) => sum + end - start, 0);
   }
 
+  /** Nothing of a process that is gone: no lock, nothing unfinished, nothing damaged. */
+  async expectClean(): Promise<void> {
+    const { blobs, damaged, locks, partial } = this.paths;
+    expect([locks, partial, damaged].flatMap(filesIn)).toEqual([]);
+    const problems = await findProblems(openStore({ root: this.paths.root }));
+    expect(problems).toEqual([]);
+    expect(filesIn(blobs).every((name) => name.startsWith("sha256-"))).toBe(true);
+  }
+
   async expectVerified(missing: readonly string[] = []): Promise<void> {
     const { code, stdout, stderr } = await this.mull(["verify", "--no-repair"]);
     const lines = stdout.split("\n").filter((line) => !/^(?:|\d+ files? intact.*|To repair: .*)$/.test(line));
