@@ -5,6 +5,7 @@ import { promises, writeFileSync } from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 import { isMainThread } from "node:worker_threads";
 
+// Not `utimes`: how often a process shows that it lives depends on how long it does.
 const CALLS = [
   "rename",
   "unlink",

@@ -115,12 +115,13 @@ export class PullScene implements AsyncDisposable {
     return kept.reduce((sum, { start, end }) => sum + end - start, 0);
   }
 
-  /** Nothing of a process that is gone: no lock, nothing unfinished, nothing damaged. */
+  /** After a prune: nothing of a process that is gone, no lock, nothing unfinished, nothing damaged. */
   async expectClean(): Promise<void> {
+    const store = openStore({ root: this.paths.root });
+    await store.prune();
     const { blobs, damaged, locks, partial } = this.paths;
     expect([locks, partial, damaged].flatMap(filesIn)).toEqual([]);
-    const problems = await findProblems(openStore({ root: this.paths.root }));
-    expect(problems).toEqual([]);
+    expect(await findProblems(store)).toEqual([]);
     expect(filesIn(blobs).every((name) => name.startsWith("sha256-"))).toBe(true);
   }
 
