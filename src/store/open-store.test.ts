@@ -355,6 +355,45 @@ describe("a file from elsewhere", () => {
     expect(readFileSync(path, "utf8")).toBe(TEXT.toUpperCase());
   });
 
+  it("is imported while others link to it, which changes one of its times and no byte", async () => {
+    const path = newFile();
+    let links = 0;
+    const store = openStore({
+      root: newStoreFolder(),
+      fileSystem: {
+        ...fileSystem,
+        stat: async (asked) => {
+          if (asked.includes("temporary.") && links < 4) linkSync(path, `${path}.${(links += 1)}`);
+          return await fileSystem.stat(asked);
+        },
+      },
+    });
+    expect(await store.importFile(path)).toEqual(blobOf(TEXT));
+    expect(links).toBe(4);
+    expect(await store.checkBlob(blobOf(TEXT))).toBe(true);
+    expect(readdirSync(store.paths.partial)).toEqual([]);
+  });
+
+  it("that somebody goes on writing to is refused", async () => {
+    const path = newFile();
+    const store = openStore({
+      root: newStoreFolder(),
+      fileSystem: {
+        ...fileSystem,
+        stat: async (asked) => {
+          if (asked.includes("temporary.")) appendFileSync(path, "more");
+          return await fileSystem.stat(asked);
+        },
+      },
+    });
+    await expect(store.importFile(path)).rejects.toMatchObject({
+      code: "invalid_argument",
+      message: `${path} was changed while it was read.`,
+    });
+    expect(readdirSync(store.paths.partial)).toEqual([]);
+    expect(readdirSync(store.paths.locks)).toEqual([]);
+  });
+
   it("that is copied has nothing to do with its source any more", async () => {
     const store = newStore();
     const path = newFile();
