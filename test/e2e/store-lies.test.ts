@@ -1,7 +1,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { hexOf, shortDigest } from "../../src/store/digest.ts";
 import { hasDockerRegistry, REGISTRY_LOGIN, startDockerRegistry } from "../support/docker-registry.ts";
 import { type Fault, type SeenRequest, startFaultyProxy } from "../support/faulty-proxy.ts";
@@ -9,6 +9,9 @@ import { loopbackServer } from "../support/loopback-server.ts";
 import { FOUR_PIECES, publishModel, succeed } from "../support/published-model.ts";
 import type { PullScene } from "../support/pull-scene.ts";
 import { registryScenes } from "../support/registry-scenes.ts";
+
+// Some faults are waited for: a connection that stands still for 30 s, tries that come later and later.
+vi.setConfig({ testTimeout: 180_000 });
 
 const MB = 1e6;
 const HTML = { headers: { "content-type": "text/html" }, body: "<html>Please sign in</html>" };
@@ -31,6 +34,18 @@ describe.skipIf(!hasDockerRegistry)("a registry", () => {
     return scene;
   }
 
+  // The digest finds what came instead, and the next pull begins anew.
+  it.concurrent("that sends another body, of no length, instead of the weights, is given up", async () => {
+    const scene = await lying(() => ({ answer: { body: "hello" } }));
+    const { code, stderr } = await scene.pull();
+    expect(stderr).toMatch(/ended sha256:\w+ at byte 5, before the end/);
+    expect(code).toBe(5);
+    await scene.expectVerified();
+    scene.proxy.reset();
+    await succeed(scene.pull());
+    await scene.expectRecovery();
+  });
+
   describe.concurrent("that always lies about the weights is not believed:", () => {
     it.each<[string, Lie, RegExp, number]>([
       [
@@ -47,25 +62,7 @@ describe.skipIf(!hasDockerRegistry)("a registry", () => {
         /it sends others/,
         5,
       ],
-      [
-        "no range",
-        () => ({ headers: { "content-range": undefined } }),
-        /it does not say which bytes it sends/,
-        5,
-      ],
-      [
-        "a length that is not that of the range",
-        () => ({ headers: { "content-length": "1000" } }),
-        /it sends another number/,
-        5,
-      ],
       ["a web page", () => ({ answer: HTML }), /it answers with a web page/, 5],
-      [
-        "a web page without saying so",
-        () => ({ answer: { status: 206, body: HTML.body } }),
-        /it does not say which bytes it sends/,
-        5,
-      ],
       [
         "200 and something else",
         () => ({ answer: { headers: { "content-length": "5" }, body: "hello" } }),
@@ -104,18 +101,6 @@ describe.skipIf(!hasDockerRegistry)("a registry", () => {
       }
       await scene.expectRecovery();
     });
-  });
-
-  // The digest finds what came instead, and the next pull begins anew.
-  it.concurrent("that sends another body, of no length, instead of the weights, is given up", async () => {
-    const scene = await lying(() => ({ answer: { body: "hello" } }));
-    const { code, stderr } = await scene.pull();
-    expect(stderr).toMatch(/ended sha256:\w+ at byte 5, before the end/);
-    expect(code).toBe(5);
-    await scene.expectVerified();
-    scene.proxy.reset();
-    await succeed(scene.pull());
-    await scene.expectRecovery();
   });
 
   const sometimes = (count: number): boolean => count < 6 && count % 2 === 1;
