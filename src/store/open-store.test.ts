@@ -87,7 +87,10 @@ describe("a store", () => {
     });
     const store = openStore({ root: written.paths.root, fileSystem: watched });
     for (const read of [() => store.list(), () => store.damaged(), () => store.find(nameOf("llava"))]) {
-      await expect(read()).rejects.toMatchObject({ code: "store_unavailable", hint: /ulimit/ });
+      await expect(read()).rejects.toMatchObject({
+        code: "store_unavailable",
+        hint: expect.stringMatching(/ulimit/),
+      });
     }
   });
 
@@ -622,7 +625,10 @@ describe("a store that is only read", () => {
       () => store.prune(),
     ];
     for (const attempt of refused) {
-      await expect(attempt()).rejects.toMatchObject({ code: "store_unavailable", hint: /mull import/ });
+      await expect(attempt()).rejects.toMatchObject({
+        code: "store_unavailable",
+        hint: expect.stringMatching(/mull import/),
+      });
     }
     writeFileSync(written.paths.blob(textDigest("weights")), "damaged");
     expect(await store.checkBlob(blobOf("weights"))).toBe(false);
@@ -648,7 +654,7 @@ describe("a store that is only read", () => {
     expect(await findProblems(store)).toEqual([]);
     await expect(store.writeBlob(bytesOf("x"))).rejects.toMatchObject({
       code: "store_unavailable",
-      hint: /MULL_MODELS/,
+      hint: expect.stringMatching(/MULL_MODELS/),
     });
     await expect(store.remove(nameOf("llava"))).rejects.toMatchObject({ code: "store_unavailable" });
     chmodSync(written.paths.root, 0o755);
