@@ -20,43 +20,34 @@ const MOST_TEXT_BYTES = 4 * 1024 * 1024;
 /** Layers that change what a model does, and that mull does not know: such a model is not run as if it had none. */
 const UNKNOWN_BUT_NEEDED: readonly string[] = ["tensor", "draft"];
 
+export interface OpenStoredOptions {
+  signal?: AbortSignal;
+  /** Told before a file is hashed, which takes seconds. */
+  onCheck?: (blob: Descriptor) => void;
+  /** Files that nothing vouches for: hashed, or taken as they are by whoever only looks at them. Default "check". */
+  unverified?: "check" | "accept";
+}
+
 /**
  * A model of a store, ready to be loaded. Its large files are not read, unless nothing vouches for one: that is
  * hashed, once.
  *
- * @param onCheck told before a file is hashed, which takes seconds
  * @throws MullError `invalid_model` when a blob is missing or damaged, and says how to get it again
  */
 export async function openStoredModel(
   store: ModelStore,
   stored: StoredModel,
-  { signal, onCheck }: { signal?: AbortSignal; onCheck?: (blob: Descriptor) => void } = {},
+  options: OpenStoredOptions = {},
 ): Promise<ModelSetup> {
   const name = formatModelName(stored.name);
   const { manifest } = stored;
-  for (const layer of manifest.layers) {
-    const kind = kindOf(layer);
-    if (kind === undefined || !UNKNOWN_BUT_NEEDED.includes(kind)) continue;
-    throw new MullError(
-      "invalid_model",
-      `${name} has a layer of type ${layer.mediaType}, which mull does not run.`,
-      {
-        hint: "mull runs models in GGUF files. Another tag of this model may have one.",
-      },
-    );
-  }
-  for (const blob of manifest.layers) await requireIntact(store, name, blob, signal, onCheck);
+  requireRunnable(manifest, name);
+  for (const blob of manifest.layers) await requireIntact(store, name, blob, options);
 
   const files = (kind: LayerKind): string[] =>
     layersOf(manifest, kind).map(({ digest }) => store.paths.blob(digest));
-  const [model, ...moreParts] = files("model");
-  if (model === undefined) {
-    throw new MullError("invalid_model", `${name} has no weights: its manifest names no model layer.`);
-  }
+  const [model = "", ...moreParts] = files("model");
   const projectors = files("projector");
-  if (projectors.length > 1) {
-    throw new MullError("invalid_model", `${name} has ${projectors.length} projectors; mull runs one.`);
-  }
   const adapters = files("adapter");
   const settings = readSettings(await readTexts(store, manifest, name), name);
   return {
@@ -73,15 +64,30 @@ export async function openStoredModel(
   };
 }
 
+/** @throws MullError `invalid_model` for a model that is nothing that mull could load, however intact */
+export function requireRunnable(manifest: Manifest, name: string): void {
+  const foreign = manifest.layers.find((layer) => UNKNOWN_BUT_NEEDED.includes(kindOf(layer) ?? ""));
+  if (foreign !== undefined) {
+    throw new MullError(
+      "invalid_model",
+      `${name} has a layer of type ${foreign.mediaType}, which mull does not run.`,
+      { hint: "mull runs models in GGUF files. Another tag of this model may have one." },
+    );
+  }
+  if (layersOf(manifest, "model").length === 0)
+    throw new MullError("invalid_model", `${name} has no weights: its manifest names no model layer.`);
+  const { length } = layersOf(manifest, "projector");
+  if (length > 1) throw new MullError("invalid_model", `${name} has ${length} projectors; mull runs one.`);
+}
+
 async function requireIntact(
   store: ModelStore,
   name: string,
   blob: Descriptor,
-  signal: AbortSignal | undefined,
-  onCheck: ((blob: Descriptor) => void) | undefined,
+  { signal, onCheck, unverified = "check" }: OpenStoredOptions,
 ): Promise<void> {
   const state = await store.blobState(blob);
-  if (state === "intact") return;
+  if (state === "intact" || (state === "unverified" && unverified === "accept")) return;
   if (state === "unverified") onCheck?.(blob);
   if (state === "unverified" && (await store.checkBlob(blob, signal))) return;
   const problem = state === "absent" ? "is missing" : "is damaged";
