@@ -58,6 +58,9 @@ export interface Ggml {
   gelu: Unary;
   geluErf: Unary;
   silu: Unary;
+  relu: Unary;
+  hardswish: Unary;
+  hardsigmoid: Unary;
   cont: Unary;
   reshape4d(
     context: ContextPointer,
@@ -89,6 +92,14 @@ export interface Ggml {
     axis2: number,
     axis3: number,
   ): TensorPointer;
+  repeat4d(
+    context: ContextPointer,
+    a: TensorPointer,
+    ne0: number,
+    ne1: number,
+    ne2: number,
+    ne3: number,
+  ): TensorPointer;
   concat(context: ContextPointer, a: TensorPointer, b: TensorPointer, dimension: number): TensorPointer;
   softMaxExt(
     context: ContextPointer,
@@ -119,6 +130,29 @@ export interface Ggml {
     dilation1: number,
     is2d: boolean,
     type: number,
+  ): TensorPointer;
+  /** Kernel (width, height, 1, channels). */
+  conv2dDwDirect(
+    context: ContextPointer,
+    kernel: TensorPointer,
+    image: TensorPointer,
+    stride0: number,
+    stride1: number,
+    padding0: number,
+    padding1: number,
+    dilation0: number,
+    dilation1: number,
+  ): TensorPointer;
+  pool2d(
+    context: ContextPointer,
+    a: TensorPointer,
+    operation: number,
+    kernel0: number,
+    kernel1: number,
+    stride0: number,
+    stride1: number,
+    padding0: number,
+    padding1: number,
   ): TensorPointer;
 
   newGraphCustom(context: ContextPointer, size: number, gradients: boolean): GraphPointer;
@@ -163,14 +197,20 @@ export function declareGgml({ koffi, base }: Libraries): Ggml {
     gelu: unary("gelu"),
     geluErf: unary("gelu_erf"),
     silu: unary("silu"),
+    relu: unary("relu"),
+    hardswish: unary("hardswish"),
+    hardsigmoid: unary("hardsigmoid"),
     cont: unary("cont"),
     reshape4d: declare("reshape_4d", pointer, [pointer, pointer, ...four("int64")]),
     view4d: declare("view_4d", pointer, [pointer, pointer, ...four("int64"), ...four("size_t")]),
     permute: declare("permute", pointer, [pointer, pointer, ...four("int")]),
+    repeat4d: declare("repeat_4d", pointer, [pointer, pointer, ...four("int64")]),
     concat: declare("concat", pointer, [pointer, pointer, pointer, "int"]),
     softMaxExt: declare("soft_max_ext", pointer, [pointer, pointer, pointer, "float", "float"]),
     flashAttnExt: declare("flash_attn_ext", pointer, [...tensors(4), "float", "float", "float"]),
     im2col: declare("im2col", pointer, [...tensors(2), ...four("int"), "int", "int", "bool", "int"]),
+    conv2dDwDirect: declare("conv_2d_dw_direct", pointer, [...tensors(2), ...four("int"), "int", "int"]),
+    pool2d: declare("pool_2d", pointer, [...tensors(1), "int", ...four("int"), "float", "float"]),
 
     newGraphCustom: declare("new_graph_custom", pointer, [pointer, "size_t", "bool"]),
     buildForwardExpand: declare("build_forward_expand", "void", [pointer, pointer]),

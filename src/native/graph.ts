@@ -7,6 +7,9 @@ import { type Shape, type Tensor, countElements, requireShape, sameShape, toShap
 
 const F32_DENSE = { type: "f32", contiguous: true, rowsContiguous: true } as const;
 
+/** `enum ggml_op_pool` */
+const POOL_AVERAGE = 1;
+
 export interface GraphOptions {
   /** Most tensors that will be made, inputs and views included. */
   maxTensors: number;
@@ -126,7 +129,22 @@ export class Graph {
     return this.#activation("silu", x);
   }
 
-  #activation(name: "gelu" | "geluErf" | "silu", x: Tensor): Tensor {
+  /** max(x, 0) */
+  relu(x: Tensor): Tensor {
+    return this.#activation("relu", x);
+  }
+
+  /** x * hardSigmoid(x) */
+  hardSwish(x: Tensor): Tensor {
+    return this.#activation("hardswish", x);
+  }
+
+  /** min(max(x + 3, 0), 6) / 6 */
+  hardSigmoid(x: Tensor): Tensor {
+    return this.#activation("hardsigmoid", x);
+  }
+
+  #activation(name: "gelu" | "geluErf" | "silu" | "relu" | "hardswish" | "hardsigmoid", x: Tensor): Tensor {
     requireShape(x.type === "f32" && x.contiguous, name, x);
     return this.#dense(x.shape, () => this.#ggml[name](this.#context, x.pointer));
   }
@@ -165,6 +183,14 @@ export class Graph {
     return this.#dense(x.shape, () => this.#ggml.cont(this.#context, x.pointer));
   }
 
+  /** Copies of x, one after the other, up to these lengths, each a multiple of x's. */
+  repeat(x: Tensor, ...lengths: number[]): Tensor {
+    const shape = toShape(lengths);
+    const fits = shape.every((length, index) => length % (x.shape[index] ?? 0) === 0);
+    requireShape(fits && x.type === "f32" && x.contiguous, "repeat", x);
+    return this.#dense(shape, () => this.#ggml.repeat4d(this.#context, x.pointer, ...shape));
+  }
+
   /** The rows of a, then those of b: [columns, a rows + b rows]. */
   concatRows(a: Tensor, b: Tensor): Tensor {
     const fits = a.shape[0] === b.shape[0] && a.shape[2] === b.shape[2] && a.shape[3] === b.shape[3];
@@ -174,17 +200,21 @@ export class Graph {
     );
   }
 
-  /** `count` rows of a matrix of any type, from row `start` on. Moves no data. */
+  /** `count` rows of a matrix of any type, or of each of several, from row `start` on. Moves no data. */
   rows(x: Tensor, start: number, count: number): Tensor {
     const [columns, rows, depth, batch] = x.shape;
-    const inside = start >= 0 && count >= 1 && start + count <= rows && depth === 1 && batch === 1;
+    const inside = start >= 0 && count >= 1 && start + count <= rows;
     requireShape(inside && x.contiguous, `rows ${start} to ${start + count}`, x);
     const rowBytes = tensorBytes(x.type, [columns]);
-    const strides = [rowBytes, rowBytes * count, rowBytes * count] as const;
+    const strides = [rowBytes, rowBytes * rows, rowBytes * rows * depth] as const;
     const pointer = this.#count(() =>
-      this.#ggml.view4d(this.#context, x.pointer, columns, count, 1, 1, ...strides, start * rowBytes),
+      this.#ggml.view4d(
+        ...([this.#context, x.pointer, columns, count, depth, batch] as const),
+        ...([...strides, start * rowBytes] as const),
+      ),
     );
-    return { ...x, pointer, shape: [columns, count, 1, 1] };
+    const contiguous = count === rows || depth * batch === 1;
+    return { ...x, pointer, shape: [columns, count, depth, batch], contiguous };
   }
 
   /** Every row: exp(scale * x) divided by the row's sum of it. */
@@ -196,17 +226,20 @@ export class Graph {
   /**
    * Attention without a mask as one fused operation, whose scores never leave the cache.
    *
-   * @param q [head columns, queries, heads]; k and v [head columns, keys, heads]
-   * @returns [head columns, heads, queries]
+   * @param q [head columns, queries, heads, batch]; k and v [head columns, keys, heads, batch]
+   * @returns [head columns, heads, queries, batch]
    */
   flashAttention(q: Tensor, k: Tensor, v: Tensor, scale: number): Tensor {
     const [headColumns, queries, heads, batch] = q.shape;
     const fits =
-      k.shape[0] === headColumns && k.shape[2] === heads && batch === 1 && sameShape(k.shape, v.shape);
+      k.shape[0] === headColumns &&
+      k.shape[2] === heads &&
+      k.shape[3] === batch &&
+      sameShape(k.shape, v.shape);
     const plain = [q, k, v].every(({ type, rowsContiguous }) => type === "f32" && rowsContiguous);
     requireShape(fits && plain, "flashAttention", q, k, v);
     this.#multiplications += 2 * countElements(q.shape) * k.shape[1];
-    return this.#dense([headColumns, heads, queries, 1], () =>
+    return this.#dense([headColumns, heads, queries, batch], () =>
       this.#ggml.flashAttnExt(this.#context, q.pointer, k.pointer, v.pointer, null, scale, 0, 0),
     );
   }
@@ -214,20 +247,57 @@ export class Graph {
   /**
    * Cuts a picture into the squares that a convolution with its own width as stride would see.
    *
-   * @param image [width, height, channels]
+   * @param image [width, height, channels, batch]
    * @param kernel [side, side, channels, outputs]: only its shape matters
-   * @returns [side * side * channels, columns of squares, rows of squares]; inside a square in the order of the kernel
+   * @returns [side * side * channels, columns of squares, rows of squares, batch]; inside a square in the order of the kernel
    */
   squares(image: Tensor, kernel: Tensor): Tensor {
     const [side, sideDown, channels] = kernel.shape;
-    const [width, height, imageChannels] = image.shape;
+    const [width, height, imageChannels, batch] = image.shape;
     const fits = side === sideDown && channels === imageChannels && width % side === 0 && height % side === 0;
     requireShape(fits && kernel.type === "f32" && image.type === "f32", "squares", image, kernel);
-    return this.#dense([side * side * channels, width / side, height / side, 1], () =>
+    return this.#dense([side * side * channels, width / side, height / side, batch], () =>
       this.#ggml.im2col(
         ...([this.#context, kernel.pointer, image.pointer, side, side] as const),
         ...([0, 0, 1, 1, true, TENSOR_TYPES.f32.id] as const),
       ),
+    );
+  }
+
+  /**
+   * A convolution of every channel with a kernel of its own, PyTorch's `Conv2d(groups=channels)`; zeros around.
+   *
+   * @param x [width, height, channels, batch]
+   * @param kernel [side, side, channels]
+   * @returns [ceil(width / stride), ceil(height / stride), channels, batch] for a padding of (side - 1) / 2
+   */
+  depthwiseConv2d(
+    x: Tensor,
+    kernel: Tensor,
+    { stride, padding }: { stride: number; padding: number },
+  ): Tensor {
+    const [width, height, channels, batch] = x.shape;
+    const [side, sideDown, kernelChannels, fourth] = kernel.shape;
+    const output = (length: number): number => Math.floor((length + 2 * padding - side) / stride) + 1;
+    const fits = side === sideDown && kernelChannels === channels && fourth === 1 && output(width) >= 1;
+    const plain = [x, kernel].every(({ type, contiguous }) => type === "f32" && contiguous);
+    requireShape(fits && plain && output(height) >= 1, "depthwiseConv2d", x, kernel);
+    const grouped = this.reshape(kernel, side, side, 1, channels);
+    return this.#dense([output(width), output(height), channels, batch], () =>
+      this.#ggml.conv2dDwDirect(
+        ...([this.#context, grouped.pointer, x.pointer] as const),
+        ...([stride, stride, padding, padding, 1, 1] as const),
+      ),
+    );
+  }
+
+  /** Means of rectangles that lie side by side: [width, height, …] → [width / across, height / down, …]. */
+  averagePool2d(x: Tensor, across: number, down: number): Tensor {
+    const [width, height, channels, batch] = x.shape;
+    const fits = width % across === 0 && height % down === 0;
+    requireShape(fits && x.type === "f32" && x.contiguous, "averagePool2d", x);
+    return this.#dense([width / across, height / down, channels, batch], () =>
+      this.#ggml.pool2d(this.#context, x.pointer, POOL_AVERAGE, across, down, across, down, 0, 0),
     );
   }
 
