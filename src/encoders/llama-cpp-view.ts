@@ -14,8 +14,9 @@ const COMPAT: MediaStep = { action: "compat", with: "llama.cpp" };
 
 /**
  * What llama.cpp's mtmd shows a LLaVA model (tools/mtmd/mtmd-image.cpp of the pinned build). Where it differs: a
- * picture is scaled before bars are added; one that is no larger than a tile gets no tiles; rows of tiles follow each
- * other with neither newlines nor cuts where the bars are; sizes are computed in single precision.
+ * picture is scaled before bars are added; one that is no larger than a tile gets no tiles; the overview comes behind
+ * the tiles; rows of tiles follow each other with neither newlines nor cuts where the bars are; sizes are computed in
+ * single precision.
  */
 export class LlamaCppView implements LlavaView {
   readonly preprocessing: string;
@@ -63,7 +64,7 @@ export class LlamaCppView implements LlavaView {
     }
     const inside = sizeInside(original, size, Math.fround);
     return {
-      tiles: [overview, ...cutTiles(image, inside, size, this.#input)],
+      tiles: [...cutTiles(image, inside, size, this.#input), overview],
       original,
       seen: size,
       steps: [COMPAT, ...resizedSteps(original, inside), ...tiledSteps(inside, size, side)],
