@@ -211,7 +211,7 @@ function projectorWeights(
         ...linear("mm.model.mlp.3", width, width),
         ...[1, 2].flatMap((block) => residual(`mm.model.mb_block.${block}.block`)),
       ];
-    case "ldpv2":
+    default:
       return [
         ...linear("mm.model.mlp.0", embedding, width),
         ...linear("mm.model.mlp.2", width, width),

@@ -105,7 +105,10 @@ describe("LLaVA 1.6 against float64", () => {
         const weights = await readWeights(gguf);
         const tiles = preprocessed.tiles.map((tile) =>
           encodeInFloat64(weights, tile, {
-            ...{ shape: full, activation: "quick_gelu", projectorGelu: "gelu_erf", postNorm: false },
+            shape: full,
+            activation: "quick_gelu",
+            projectorGelu: "gelu_erf",
+            postNorm: false,
             blocks: full.featureLayer ?? full.blocks,
           }),
         );
@@ -144,8 +147,12 @@ describe("LLaVA 1.6 against float64", () => {
   test("tiles that would be too many at once are computed in several runs", async () => {
     // 1024 patches a tile, of which four go at once.
     const gguf = await write({
-      ...{ imageSize: 128, patchSize: 4, blocks: 1, classToken: true },
-      ...{ pinpoints: [256, 256], mergeType: "flat" },
+      imageSize: 128,
+      patchSize: 4,
+      blocks: 1,
+      classToken: true,
+      pinpoints: [256, 256],
+      mergeType: "flat",
     });
     const encoder = await openImageEncoder(gguf, backend, { precision: "f32" });
     const preprocessed = encoder.preprocess(draw(200, 200));

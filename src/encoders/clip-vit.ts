@@ -13,8 +13,8 @@ import type { WeightList } from "./weight-list.ts";
  * GGUF. Layer norms, class token and all biases are optional: what is in the file is used. The class token comes
  * first and has position 0; its row takes part in attention and is dropped at the end.
  *
- * @param images [imageSize, imageSize, 3, images]
- * @returns [embeddingLength, patches, images]
+ * @param images [imageSize, imageSize, 3, batch]
+ * @returns [embeddingLength, patches, 1, batch]
  */
 export function buildClipVit(graph: Graph, weights: Weights, config: ClipConfig, images: Tensor): Tensor {
   const classToken = weights.find("v.class_embd");
@@ -29,16 +29,13 @@ export function buildClipVit(graph: Graph, weights: Weights, config: ClipConfig,
   }
   if (config.postNorm) x = optionalNorm(graph, weights, config, "v.post_ln", x);
   // Where the class token is the last row, this drops the first patch and keeps the class token, as llama.cpp does.
-  if (classToken === undefined) return x;
-  const patches = graph.rows(x, 1, config.patches);
-  return patches.contiguous ? patches : graph.contiguous(patches);
+  // Of several pictures, the rows that are left have gaps between them.
+  return classToken === undefined ? x : graph.contiguous(graph.rows(x, 1, config.patches));
 }
 
 /** One more row for each picture, the same for all. */
 function addClassToken(graph: Graph, config: ClipConfig, token: Tensor, x: Tensor): Tensor {
-  const { embeddingLength } = config;
-  const row = graph.reshape(token, embeddingLength, 1);
-  const rows = x.shape[2] === 1 ? row : graph.repeat(row, embeddingLength, 1, x.shape[2]);
+  const rows = graph.repeat(token, config.embeddingLength, 1, 1, x.shape[3]);
   return config.classToken === "first" ? graph.concatRows(rows, x) : graph.concatRows(x, rows);
 }
 

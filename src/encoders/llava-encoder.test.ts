@@ -9,7 +9,6 @@ import { type TensorSource, writeGguf } from "../gguf/write.ts";
 import type { MetadataValue } from "../gguf/metadata.ts";
 import {
   type Reference,
-  type Rows,
   encodeInFloat64,
   readWeights,
   smallestCosine,

@@ -111,8 +111,13 @@ export class LlavaEncoder implements ImageEncoder {
         build: (graph, tiles) => projector.build(graph, weights, buildClipVit(graph, weights, config, tiles)),
       });
       return new LlavaEncoder({
-        ...{ projector: projector.type, imageSize, embeddingLength, precision },
-        ...{ view, weights, runs },
+        projector: projector.type,
+        imageSize,
+        embeddingLength,
+        precision,
+        view,
+        weights,
+        runs,
       });
     } catch (error) {
       await weights.close();

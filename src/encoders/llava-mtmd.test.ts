@@ -44,7 +44,7 @@ function cosine(a: readonly number[], b: readonly number[]): number {
 
 describe("rows with compat llama.cpp are those of mtmd", () => {
   for (const { name, shape, picture } of MTMD_CASES) {
-    test(name, async () => {
+    test(`of ${name}`, async () => {
       const file = path.join(folder, `${name}.gguf`);
       await writeRandomProjector(file, shape);
       const gguf = await readGguf(file);
@@ -92,8 +92,12 @@ describe("compat llama.cpp", () => {
     const rows = await encoder.encode(preprocessed);
     await encoder.close();
     const expected = encodeInFloat64(await readWeights(gguf), preprocessed.tiles[0] ?? new Float32Array(), {
-      ...{ shape, activation: "quick_gelu", projectorGelu: "gelu", blocks: 2 },
-      ...{ postNorm: true, classTokenLast: true },
+      shape,
+      activation: "quick_gelu",
+      projectorGelu: "gelu",
+      blocks: 2,
+      postNorm: true,
+      classTokenLast: true,
     });
     expect(smallestCosine(expected, rows)).toBeGreaterThanOrEqual(0.9999);
   });

@@ -17,7 +17,7 @@ export interface LlavaProjector {
   shrink: number;
   /** Lists the tensors that `build` computes with. */
   list(list: WeightList): void;
-  /** @param x [vision width, rows, tiles] @returns [embeddingLength, rows / shrink², tiles] */
+  /** @param x [vision width, rows, 1, tiles] @returns [embeddingLength, rows / shrink², 1, tiles] */
   build(graph: Graph, weights: Weights, x: Tensor): Tensor;
 }
 

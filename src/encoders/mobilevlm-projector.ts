@@ -60,7 +60,7 @@ export function readLdpV2Projector(input: ProjectorInput): LlavaProjector {
     },
     build(graph, weights, x) {
       const rows = twoLayers(graph, weights, input, ["mm.model.mlp.0", "mm.model.mlp.2"], x);
-      const halved = graph.averagePool2d(toPlanes(graph, rows), 2, 2); // [side / 2, side / 2, columns, tiles]
+      const halved = graph.pool2d(toPlanes(graph, rows), "average", { window: 2 }); // [side / 2, side / 2, columns, tiles]
       const kernel = planesOf(graph, weights.get("mm.model.peg.0.weight"));
       const near = graph.depthwiseConv2d(halved, kernel, { stride: 1, padding: 1 });
       const placed = graph.add(toRows(graph, near), weights.get("mm.model.peg.0.bias"));
@@ -116,7 +116,7 @@ function invertedResidual(
   block: string,
   epsilon: number,
   stride: number,
-  x: Tensor, // [columns, rows, tiles]
+  x: Tensor, // [columns, rows, 1, tiles]
 ): Tensor {
   const norm = (name: string, rows: Tensor): Tensor =>
     graph.layerNorm(rows, epsilon, weights.get(`${name}.weight`), weights.get(`${name}.bias`));
@@ -124,34 +124,33 @@ function invertedResidual(
     graph.linear(rows, weights.get(`${name}.weight`), weights.find(`${name}.bias`));
   const kernel = planesOf(graph, weights.get(`${block}.0.0.weight`));
   const convolved = graph.depthwiseConv2d(toPlanes(graph, x), kernel, { stride, padding: 1 });
-  const active = graph.hardSwish(norm(`${block}.0.1`, toRows(graph, convolved))); // [columns, rows, tiles]
-  const means = meanOfRows(graph, active); // [columns, 1, tiles]
+  const active = graph.hardSwish(norm(`${block}.0.1`, toRows(graph, convolved))); // [columns, rows, 1, tiles]
+  const means = meanOfRows(graph, active); // [columns, 1, 1, tiles]
   const scale = graph.hardSigmoid(linear(`${block}.1.fc2`, graph.relu(linear(`${block}.1.fc1`, means))));
   return norm(`${block}.2.1`, linear(`${block}.2.0`, graph.mul(active, scale)));
 }
 
-/** [columns, rows, tiles] → [columns, 1, tiles] */
+/** [columns, rows, 1, tiles] → [columns, 1, 1, tiles] */
 function meanOfRows(graph: Graph, x: Tensor): Tensor {
-  const [columns, rows, tiles] = x.shape;
-  const turned = graph.contiguous(graph.permute(x, [1, 0, 2, 3])); // [rows, columns, tiles]
-  const planes = graph.reshape(turned, rows, 1, columns, tiles);
-  return graph.reshape(graph.averagePool2d(planes, rows, 1), columns, 1, tiles);
+  const [columns, rows, , tiles] = x.shape;
+  const turned = graph.contiguous(graph.permute(x, [1, 0, 2, 3])); // [rows, columns, 1, tiles]
+  return graph.reshape(graph.pool1d(turned, "average", rows), columns, 1, 1, tiles);
 }
 
-/** Rows of a square: [columns, side², tiles] → [side, side, columns, tiles] */
+/** Rows of a square: [columns, side², 1, tiles] → [side, side, columns, tiles] */
 function toPlanes(graph: Graph, x: Tensor): Tensor {
-  const [columns, rows, tiles] = x.shape;
+  const [columns, rows, , tiles] = x.shape;
   const side = Math.sqrt(rows);
   return graph.reshape(graph.contiguous(graph.permute(x, [1, 0, 2, 3])), side, side, columns, tiles);
 }
 
-/** [width, height, columns, tiles] → [columns, width * height, tiles] */
+/** [width, height, columns, tiles] → [columns, width * height, 1, tiles] */
 function toRows(graph: Graph, x: Tensor): Tensor {
   const [width, height, columns, tiles] = x.shape;
-  return graph.contiguous(graph.permute(graph.reshape(x, width * height, columns, tiles), [1, 0, 2, 3]));
+  return graph.contiguous(graph.permute(graph.reshape(x, width * height, columns, 1, tiles), [1, 0, 2, 3]));
 }
 
-/** [side, side, columns], of whatever shape the file gave it. */
+/** [side, side, 1, columns], of whatever shape the file gave it. */
 function planesOf(graph: Graph, kernel: Tensor): Tensor {
-  return graph.reshape(kernel, KERNEL, KERNEL, kernel.shape[2] * kernel.shape[3]);
+  return graph.reshape(kernel, KERNEL, KERNEL, 1, kernel.shape[2] * kernel.shape[3]);
 }

@@ -7,7 +7,7 @@ import type { Tensor } from "../native/tensor.ts";
  *
  * @param image [width, height, channels, batch]
  * @param kernel [side, side, channels, columns]
- * @returns [columns, squares, batch], squares in reading order
+ * @returns [columns, squares, 1, batch], squares in reading order
  */
 export function embedPatches(graph: Graph, image: Tensor, kernel: Tensor): Tensor {
   const columns = kernel.shape[3];
@@ -15,6 +15,6 @@ export function embedPatches(graph: Graph, image: Tensor, kernel: Tensor): Tenso
   const [elements, across, down, batch] = squares.shape;
   return graph.matmul(
     graph.reshape(kernel, elements, columns),
-    graph.reshape(squares, elements, across * down, batch),
+    graph.reshape(squares, elements, across * down, 1, batch),
   );
 }
