@@ -12,8 +12,10 @@ export interface ProjectorType {
  * `clip.audio.projector_type`. A family is a line here, and its loader in `encoders/open-image-encoder.ts`.
  */
 export const PROJECTOR_TYPES: Readonly<Record<string, ProjectorType>> = {
-  mlp: { family: "LLaVA 1.5, BakLLaVA, ShareGPT4V", takes: "image" },
+  mlp: { family: "LLaVA 1.5 and 1.6, BakLLaVA, ShareGPT4V, LLaVA-Llama-3, Yi-VL", takes: "image" },
   linear: { family: "LLaVA 1.0", takes: "image" },
+  ldp: { family: "MobileVLM", takes: "image" },
+  ldpv2: { family: "MobileVLM V2", takes: "image" },
 };
 
 /** The type of a file's vision projector. Files with an encoder for sound, too, name one for each; the oldest name none. */
