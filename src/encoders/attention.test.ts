@@ -19,7 +19,7 @@ async function attendTo(
 ): Promise<Float32Array> {
   const graph = new Graph(backend, { maxTensors: 32 });
   const x = graph.input(columns, values.length / columns);
-  const y = attend(graph, x, graph.scale(x, 0.5), graph.scale(x, -1), heads, fused);
+  const y = attend(graph, x, graph.scale(x, 0.5), graph.scale(x, -1), heads, { fused });
   graph.finish(y);
   const result = await graph.run(x, values, y);
   await graph.close();

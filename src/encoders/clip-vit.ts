@@ -13,15 +13,17 @@ import type { WeightList } from "./weight-list.ts";
  * GGUF. Layer norms, class token and all biases are optional: what is in the file is used. The class token comes
  * first and has position 0; its row takes part in attention and is dropped at the end.
  *
- * @param image [imageSize, imageSize, 3]
- * @returns [embeddingLength, patches]
+ * @param image [imageSize, imageSize, 3, batch]
+ * @returns [embeddingLength, patches, 1, batch]
  */
 export function buildClipVit(graph: Graph, weights: Weights, config: ClipConfig, image: Tensor): Tensor {
   const classToken = weights.find("v.class_embd");
   const patchBias = weights.find("v.patch_embd.bias");
   let x = embedPatches(graph, image, weights.get("v.patch_embd.weight"));
   if (patchBias !== undefined) x = graph.add(x, patchBias);
-  if (classToken !== undefined) x = graph.concatRows(graph.reshape(classToken, config.embeddingLength, 1), x);
+  if (classToken !== undefined) {
+    x = graph.concatRows(graph.repeat(classToken, config.embeddingLength, 1, 1, x.shape[3]), x);
+  }
   x = graph.add(x, weights.get("v.position_embd.weight"));
   x = optionalNorm(graph, weights, config, "v.pre_ln", x);
   for (let index = 0; index < config.blocksToRun; index++) {
@@ -29,7 +31,8 @@ export function buildClipVit(graph: Graph, weights: Weights, config: ClipConfig,
   }
   // A norm behind the last block belongs to the rows that come out of that block, not to those of an earlier one.
   if (config.blocksToRun === config.blockCount) x = optionalNorm(graph, weights, config, "v.post_ln", x);
-  return classToken === undefined ? x : graph.rows(x, 1, config.patches);
+  // Of several pictures, the rows without their class tokens have gaps between them.
+  return classToken === undefined ? x : graph.contiguous(graph.rows(x, 1, config.patches));
 }
 
 /** A pre-norm transformer block: attention, then a feed-forward layer, each added to its input. */

@@ -43,8 +43,8 @@ export function readLlavaProjectorConfig(gguf: Gguf, type: "linear" | "mlp"): Ll
 }
 
 /**
- * @param x [vision width, rows]
- * @returns [embeddingLength, rows]
+ * @param x [vision width, rows, 1, batch]
+ * @returns [embeddingLength, rows, 1, batch]
  */
 export function buildLlavaProjector(
   graph: Graph,

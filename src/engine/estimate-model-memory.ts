@@ -1,4 +1,3 @@
-import { stat } from "node:fs/promises";
 import { readPrecisionDecision } from "../encoders/precision-cache.ts";
 import { isSmallEncoder } from "../encoders/small-encoder.ts";
 import { readGguf } from "../gguf/read.ts";
@@ -8,6 +7,7 @@ import { validateTextModel } from "../gguf/validate-text-model.ts";
 import type { LoadOptions } from "../spec/options.ts";
 import { type EstimateHeaders, type MemoryEstimate, estimateMemory } from "./estimate-memory.ts";
 import type { LoadFiles } from "../store/load-files.ts";
+import { identifyFiles } from "../store/facts/identify-files.ts";
 import { filesOfModel } from "../store/locate-model.ts";
 
 interface KnownEstimate {
@@ -36,12 +36,12 @@ export async function estimateModelMemory(
   const { parallel = 1, encoderPrecision = "auto" } = load;
   const key = JSON.stringify([files, contextLength, parallel, encoderPrecision]);
   const before = known.get(key);
-  if (before !== undefined && before.identity === (await identify(before.paths))) return before.estimate;
+  if (before !== undefined && before.identity === (await identifyFiles(before.paths))) return before.estimate;
   const headers = await readHeaders(files);
   const paths = Object.values(headers)
     .flat()
     .flatMap((header) => header.paths);
-  const identity = await identify(paths);
+  const identity = await identifyFiles(paths);
   const { projector } = headers;
   const mustChoose = encoderPrecision === "auto" && projector !== undefined && !isSmallEncoder(projector);
   const chosen = mustChoose ? await readPrecisionDecision(projector, "CPU") : undefined;
@@ -75,17 +75,5 @@ function keep(key: string, estimate: KnownEstimate): void {
   for (const oldest of known.keys()) {
     if (known.size <= MOST_KNOWN) break;
     known.delete(oldest);
-  }
-}
-
-/** Undefined when one of the files is gone. */
-async function identify(paths: readonly string[]): Promise<string | undefined> {
-  try {
-    const stats = await Promise.all(paths.map((path) => stat(path, { bigint: true })));
-    return stats
-      .map(({ dev, ino, size, mtimeNs, ctimeNs }) => [dev, ino, size, mtimeNs, ctimeNs].join())
-      .join(";");
-  } catch {
-    return undefined;
   }
 }

@@ -18,7 +18,7 @@ import {
   parseQuantization,
 } from "./quantization.ts";
 import { runQuantizer } from "./quantize-process.ts";
-import { quantizeProjector } from "./quantize-projector.ts";
+import { parseProjectorType, quantizeProjector } from "./quantize-projector.ts";
 import { requireFreeSpace, requireOtherFile } from "./quantize-target.ts";
 
 /**
@@ -53,6 +53,16 @@ export async function quantizeModel(options: QuantizeOptions): Promise<Quantized
   }
 }
 
+/**
+ * Whether there is such a type, before hours of work.
+ *
+ * @throws MullError `invalid_argument` that lists the types there are
+ */
+export function requireQuantization(type: string, projector: boolean): void {
+  if (projector) parseProjectorType(type);
+  else parseQuantization(type);
+}
+
 function requireSource(model: Gguf, output: string, type: Quantization, allowRequantize: boolean): void {
   requireOtherFile(model, output);
   if (model.alignment !== DEFAULT_ALIGNMENT) {
@@ -67,7 +77,9 @@ function requireSource(model: Gguf, output: string, type: Quantization, allowReq
   throw new MullError(
     "invalid_argument",
     `${model.path} is quantised already: ${quantized.name} is ${quantized.type}. To ${type.name} from there would lose more than from the original.`,
-    { hint: "Quantise the f16, bf16 or f32 model, or allow it explicitly (allowRequantize)." },
+    {
+      hint: "Quantise the f16, bf16 or f32 model, or allow it: --allow-requantize, or allowRequantize in code.",
+    },
   );
 }
 

@@ -35,7 +35,7 @@ const PIECE_WEIGHTS = 2 ** 20;
 export async function quantizeProjector(
   options: Omit<QuantizeOptions, "projector" | "threads">,
 ): Promise<QuantizedFile> {
-  const type = parseType(options.type);
+  const type = parseProjectorType(options.type);
   const { signal, onProgress = () => {} } = options;
   signal?.throwIfAborted();
   const output = resolve(options.output);
@@ -59,7 +59,7 @@ export async function quantizeProjector(
   return { bytes: (await stat(output)).size, type };
 }
 
-function parseType(text: string): ProjectorType {
+export function parseProjectorType(text: string): ProjectorType {
   const type = text.toLowerCase();
   if (Object.hasOwn(FILE_TYPES, type)) return type as ProjectorType;
   throw new MullError("invalid_argument", `A projector cannot be stored as "${text}".`, {
@@ -79,7 +79,7 @@ function requireSource(projector: Gguf, output: string, type: string, allowRequa
     `${projector.path} is quantised already: ${packed.name} is ${packed.type}. To ${type} from there would lose more than from the original.`,
     {
       hint: readable
-        ? "Quantise the f16, bf16 or f32 projector, or allow it explicitly (allowRequantize)."
+        ? "Quantise the f16, bf16 or f32 projector, or allow it: --allow-requantize, or allowRequantize in code."
         : "Quantise the f16, bf16 or f32 projector.",
     },
   );

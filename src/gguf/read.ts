@@ -55,6 +55,17 @@ export async function readGguf(
   return merge(parts);
 }
 
+/**
+ * Which part of a split model a file says it is, whatever it is called: from 1. A file that is whole is part 1 of 1.
+ *
+ * @throws MullError as `readGguf`
+ */
+export async function readSplitPlace(path: string): Promise<{ part: number; count: number }> {
+  const part = await readPart(path, new HeaderBudget(), undefined);
+  const count = splitNumber(part, "split.count") ?? 1;
+  return count > 1 ? { part: (splitNumber(part, "split.no") ?? 0) + 1, count } : { part: 1, count: 1 };
+}
+
 /** All parts of a split model, whatever they are called. One file that is no part may be such a list, too. */
 async function readList(
   paths: readonly string[],

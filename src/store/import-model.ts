@@ -41,15 +41,9 @@ export async function importModel(
   options: ImportModelOptions = {},
 ): Promise<StoredModel> {
   const model = typeof found === "string" ? await modelAt(found, options.env ?? process.env) : found;
-  if (model.problem !== undefined) throw new MullError("invalid_model", `${model.name}: ${model.problem}.`);
-  if (model.kind === "folder") throw needsConversion(model);
   const pin = await store.pin();
   try {
-    const context = { store, pin, options };
-    const bytes =
-      model.manifestPath === undefined
-        ? await importFiles(model, context)
-        : await importManifest(model, model.manifestPath, context);
+    const bytes = await bringModel(store, pin, model, options);
     options.onProgress?.({ status: "writing manifest" });
     const stored = await store.writeManifest(options.name ?? nameFor(model), bytes);
     options.onProgress?.({ status: "success" });
@@ -57,6 +51,25 @@ export async function importModel(
   } finally {
     await pin.release();
   }
+}
+
+/**
+ * The same without a name: the blobs, which stay while `pin` is held.
+ *
+ * @returns the bytes of the manifest
+ */
+export async function bringModel(
+  store: ModelStore,
+  pin: Pin,
+  model: LocalModel,
+  options: Omit<ImportModelOptions, "name"> = {},
+): Promise<Uint8Array> {
+  if (model.problem !== undefined) throw new MullError("invalid_model", `${model.name}: ${model.problem}.`);
+  if (model.kind === "folder") throw needsConversion(model);
+  const context = { store, pin, options };
+  return model.manifestPath === undefined
+    ? importFiles(model, context)
+    : importManifest(model, model.manifestPath, context);
 }
 
 interface ImportContext {

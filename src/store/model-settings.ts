@@ -20,7 +20,7 @@ export interface SettingTexts {
 
 export type ModelSettings = Pick<
   ModelSetup,
-  "load" | "system" | "generation" | "messages" | "licenses" | "warnings"
+  "load" | "system" | "generation" | "parameters" | "messages" | "licenses" | "warnings"
 >;
 
 /**
@@ -38,6 +38,7 @@ export function readSettings(texts: SettingTexts, name: string): ModelSettings {
       ...loadOptionsOf(parameters),
     },
     generation: generationOptionsOf(parameters),
+    ...(Object.keys(parameters).length === 0 ? {} : { parameters }),
     ...(system === undefined ? {} : { system }),
     ...(messages.length === 0 ? {} : { messages }),
     ...(licenses.length === 0 ? {} : { licenses }),

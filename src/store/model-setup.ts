@@ -1,5 +1,6 @@
 import type { ModelDefaults } from "../spec/model.ts";
 import type { LoadOptions } from "../spec/options.ts";
+import type { Parameters } from "./modelfile/parameters.ts";
 
 /** Where a model lies. */
 export type ModelPlace =
@@ -19,6 +20,8 @@ export interface ModelSetup extends ModelDefaults {
   place: ModelPlace;
   /** Absolute paths; template, adapters and context length where they are set. */
   load: LoadOptions;
+  /** As they were written: all of them, also those that change nothing here. */
+  parameters?: Parameters;
   licenses?: readonly string[];
   /** What of its settings was not understood, and is not used: for people. */
   warnings?: readonly string[];

@@ -34,29 +34,13 @@ export async function openStoredModel(
 ): Promise<ModelSetup> {
   const name = formatModelName(stored.name);
   const { manifest } = stored;
-  for (const layer of manifest.layers) {
-    const kind = kindOf(layer);
-    if (kind === undefined || !UNKNOWN_BUT_NEEDED.includes(kind)) continue;
-    throw new MullError(
-      "invalid_model",
-      `${name} has a layer of type ${layer.mediaType}, which mull does not run.`,
-      {
-        hint: "mull runs models in GGUF files. Another tag of this model may have one.",
-      },
-    );
-  }
+  requireRunnable(manifest, name);
   for (const blob of manifest.layers) await requireIntact(store, name, blob, signal, onCheck);
 
   const files = (kind: LayerKind): string[] =>
     layersOf(manifest, kind).map(({ digest }) => store.paths.blob(digest));
-  const [model, ...moreParts] = files("model");
-  if (model === undefined) {
-    throw new MullError("invalid_model", `${name} has no weights: its manifest names no model layer.`);
-  }
+  const [model = "", ...moreParts] = files("model");
   const projectors = files("projector");
-  if (projectors.length > 1) {
-    throw new MullError("invalid_model", `${name} has ${projectors.length} projectors; mull runs one.`);
-  }
   const adapters = files("adapter");
   const settings = readSettings(await readTexts(store, manifest, name), name);
   return {
@@ -71,6 +55,22 @@ export async function openStoredModel(
       ...settings.load,
     },
   };
+}
+
+/** @throws MullError `invalid_model` for a model that is nothing that mull could load, however intact */
+export function requireRunnable(manifest: Manifest, name: string): void {
+  const foreign = manifest.layers.find((layer) => UNKNOWN_BUT_NEEDED.includes(kindOf(layer) ?? ""));
+  if (foreign !== undefined) {
+    throw new MullError(
+      "invalid_model",
+      `${name} has a layer of type ${foreign.mediaType}, which mull does not run.`,
+      { hint: "mull runs models in GGUF files. Another tag of this model may have one." },
+    );
+  }
+  if (layersOf(manifest, "model").length === 0)
+    throw new MullError("invalid_model", `${name} has no weights: its manifest names no model layer.`);
+  const { length } = layersOf(manifest, "projector");
+  if (length > 1) throw new MullError("invalid_model", `${name} has ${length} projectors; mull runs one.`);
 }
 
 async function requireIntact(

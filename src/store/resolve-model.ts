@@ -10,7 +10,7 @@ import type { ModelStore, StoredModel } from "./model-store.ts";
 import { openStoredModel } from "./open-stored-model.ts";
 import { openStore } from "./open-store.ts";
 import { type ModelReference, nameOf, parseReference } from "./reference.ts";
-import { listSavedModels, readSavedModel } from "./saved-model.ts";
+import { listSavedModels, readSavedModel, type SavedModel } from "./saved-model.ts";
 import { defaultStoreRoot } from "./store-paths.ts";
 
 export interface ResolveOptions {
@@ -32,9 +32,31 @@ export interface ResolveOptions {
 export async function resolveModel(text: string, options: ResolveOptions): Promise<ModelSetup> {
   const located = locateModel({ model: text });
   if (located !== undefined) return located;
-  const reference = parseReference(text);
   const saved = await readSavedModel(text, options.env);
-  if (saved !== undefined) return { name: text, place: "saved", ...saved };
+  if (saved === undefined) return resolveNamed(text, options);
+  const { model = "pico" } = saved.load;
+  // What was talked with is no saved conversation, even if one was saved under its name since.
+  const base = locateModel({ model }) ?? (await resolveNamed(model, options));
+  return withSaved(base, saved, text);
+}
+
+/** A model with what was set and said in a conversation with it. */
+function withSaved({ parameters: _, ...base }: ModelSetup, saved: SavedModel, name: string): ModelSetup {
+  const { model: __, ...load } = saved.load;
+  return {
+    ...base,
+    name,
+    place: "saved",
+    load: { ...base.load, ...load },
+    generation: { ...base.generation, ...saved.generation },
+    messages: [...(base.messages ?? []), ...saved.messages],
+    ...(saved.system === undefined ? {} : { system: saved.system }),
+  };
+}
+
+/** A name that stands for something in a store. */
+async function resolveNamed(text: string, options: ResolveOptions): Promise<ModelSetup> {
+  const reference = parseReference(text);
   const store = options.store ?? openStore({ root: defaultStoreRoot(options.env) });
   const stored =
     reference.kind === "digest"
@@ -69,7 +91,9 @@ async function unknownModel(
     ...(await listSavedModels(env)),
     ...stored.map(({ name }) => formatModelName(name).replace(/:latest$/, "")),
   ];
-  const near = nearNames(text.replace(/:latest$/, ""), names);
+  const wanted = text.replace(/:latest$/i, "");
+  const near = nearNames(wanted, names);
+  const isTypo = near.some((name) => couldBeMeant(wanted, name));
   const hints = [
     ...(near.length > 0 ? [`Did you mean ${near.join(" or ")}?`] : []),
     ...(reference.kind === "digest" ? [] : [`To download it: mull pull ${text}.`]),
@@ -77,6 +101,13 @@ async function unknownModel(
   ];
   return new MullError("model_not_found", `There is no model called "${text}".`, {
     hint: hints.join(" "),
-    details: { near, canBePulled: "name" in reference },
+    details: { near, canBePulled: "name" in reference && !isTypo },
   });
+}
+
+/** Another number is another version or size, and another tag is asked for on purpose: no typing error. */
+function couldBeMeant(wanted: string, name: string): boolean {
+  const figures = (text: string): string => text.replaceAll(/\D+/g, " ").trim();
+  const tag = (text: string): string => /:([^/]*)$/.exec(text)?.[1]?.toLowerCase() ?? "";
+  return figures(wanted) === figures(name) && tag(wanted) === tag(name);
 }

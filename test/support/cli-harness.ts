@@ -55,6 +55,9 @@ export class CliHarness {
     this.#env = {
       XDG_STATE_HOME: "/nonexistent/state",
       XDG_DATA_HOME: "/nonexistent/data",
+      HOME: "/nonexistent/home",
+      MULL_MODELS: "/nonexistent/models",
+      MULL_OFFLINE: "1",
       // Nothing listens there: a server of whoever runs the tests is left alone.
       MULL_HOST: "127.0.0.1:1",
       ...options.env,

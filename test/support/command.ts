@@ -23,7 +23,8 @@ export function mull(args: readonly string[], options: CommandOptions = {}): Pro
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [main, ...args], {
       cwd: options.cwd,
-      // Nothing listens on port 1: a server of whoever runs the tests is left alone.
+      // The store and the home are those of the test file (own-cache.ts), and nothing is downloaded unasked. Nothing
+      // listens on port 1: a server of whoever runs the tests is left alone.
       env: { ...process.env, NO_COLOR: "1", MULL_HOST: "127.0.0.1:1", ...options.env },
       stdio: [options.stdin === null ? "ignore" : "pipe", "pipe", "pipe"],
     });

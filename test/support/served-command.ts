@@ -82,8 +82,12 @@ export function cleanEnvironment(): Record<string, string> {
   const entries = Object.entries(process.env).filter(
     (entry): entry is [string, string] => entry[1] !== undefined && !SERVER_VARIABLES.test(entry[0]),
   );
-  // Models that the tester has saved are not this server's.
-  return { ...Object.fromEntries(entries), XDG_DATA_HOME: process.env["XDG_CACHE_HOME"] ?? "" };
+  // Home, data and store of the test file: the tester's are left alone.
+  return {
+    ...Object.fromEntries(entries),
+    MULL_MODELS: process.env["MULL_MODELS"] ?? "",
+    MULL_OFFLINE: "1",
+  };
 }
 
 /** Waits for a value that is not false or undefined. */

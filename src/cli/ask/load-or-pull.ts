@@ -13,15 +13,28 @@ export async function loadOrPull(load: LoadModel, options: LoadOptions, context:
   try {
     return await load(options);
   } catch (error) {
-    if (options.model === undefined || context.env["MULL_OFFLINE"] === "1" || !isNowhere(error)) throw error;
-    const { pullWithView } = await import("../commands/pull.ts");
-    await pullWithView(options.model, { insecure: false }, context);
+    const { model } = options;
+    if (model === undefined || context.env["MULL_OFFLINE"] === "1" || !canBePulled(error)) throw error;
+    await pullMissing(model, context);
     return load(options);
   }
 }
 
-function isNowhere(error: unknown): boolean {
-  if (!MullError.is(error) || error.code !== "model_not_found") return false;
-  const { near, canBePulled } = error.details;
-  return canBePulled === true && Array.isArray(near) && near.length === 0;
+async function pullMissing(model: string, context: CliContext): Promise<void> {
+  const { pullWithView } = await import("../commands/pull.ts");
+  try {
+    await pullWithView(model, { insecure: false }, context);
+  } catch (cause) {
+    const { code, message, hint, details } = MullError.wrap(cause);
+    if (code === "aborted") throw cause;
+    throw new MullError(code, `"${model}" is not on this machine, and could not be downloaded: ${message}`, {
+      ...(hint === undefined ? {} : { hint }),
+      details,
+      cause,
+    });
+  }
+}
+
+function canBePulled(error: unknown): boolean {
+  return MullError.is(error) && error.code === "model_not_found" && error.details["canBePulled"] === true;
 }

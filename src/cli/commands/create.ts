@@ -5,7 +5,7 @@ import { createModel } from "../../store/create/create-model.ts";
 import { recipeOf } from "../../store/create/recipe.ts";
 import { parseModelfile } from "../../store/modelfile/parse-modelfile.ts";
 import { openStore } from "../../store/open-store.ts";
-import { requireModelName } from "../../store/require-model-name.ts";
+import { requireNewName } from "../../store/require-model-name.ts";
 import { defaultStoreRoot } from "../../store/store-paths.ts";
 import type { CliContext } from "../cli-context.ts";
 import { createPaint } from "../terminal/colour.ts";
@@ -20,6 +20,8 @@ export interface CreateSettings {
   quantize?: string;
   /** Type to quantise the projector to. Default: as it is. */
   quantizeProjector?: string;
+  /** Also what is quantised already. Default false. */
+  allowRequantize?: boolean;
 }
 
 /**
@@ -29,7 +31,7 @@ export interface CreateSettings {
  */
 export async function create(name: string, settings: CreateSettings, context: CliContext): Promise<number> {
   const { env, stderr, signal } = context;
-  const target = requireModelName(name);
+  const target = await requireNewName(name, env);
   const { text, folder } = await readModelfile(settings.file, context);
   const { modelfile, warnings } = parseModelfile(text, settings.file ?? "Modelfile");
   const recipe = recipeOf(modelfile, folder);
@@ -45,6 +47,7 @@ export async function create(name: string, settings: CreateSettings, context: Cl
       weights: await import("../../engine/quantize-model.ts"),
       ...(settings.quantize === undefined ? {} : { quantize: settings.quantize }),
       ...(settings.quantizeProjector === undefined ? {} : { quantizeProjector: settings.quantizeProjector }),
+      ...(settings.allowRequantize === undefined ? {} : { allowRequantize: settings.allowRequantize }),
     });
   } finally {
     view.end();

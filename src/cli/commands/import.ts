@@ -6,7 +6,7 @@ import { importModel } from "../../store/import-model.ts";
 import { formatModelName } from "../../store/model-name.ts";
 import { openStore } from "../../store/open-store.ts";
 import { parseReference } from "../../store/reference.ts";
-import { requireModelName } from "../../store/require-model-name.ts";
+import { requireNewName } from "../../store/require-model-name.ts";
 import { defaultStoreRoot } from "../../store/store-paths.ts";
 import type { CliContext } from "../cli-context.ts";
 import { safeName } from "../terminal/safe-text.ts";
@@ -39,7 +39,7 @@ export async function importFrom(
       copy: settings.copy,
       signal,
       onProgress: view.show,
-      ...(settings.name === undefined ? {} : { name: requireModelName(settings.name) }),
+      ...(settings.name === undefined ? {} : { name: await requireNewName(settings.name, env) }),
     });
     view.end();
     stderr.write(`imported as '${safeName(formatModelName(stored.name))}'\n`);

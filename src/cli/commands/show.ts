@@ -17,7 +17,7 @@ const DEFAULT_CONTEXT = 4096;
 
 /** A part of what is known that can be printed alone. */
 const PARTS: Readonly<Record<string, (setup: ModelSetup, facts: ModelFacts) => string>> = {
-  modelfile: (setup) => printSetup(setup),
+  modelfile: (setup, facts) => printSetup(setup, facts.template),
   template: (_, facts) => facts.template,
   system: ({ system }) => system ?? "",
   parameters: (setup) =>

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import type { CliContext } from "../cli-context.ts";
+import type { CreateSettings } from "../commands/create.ts";
 
 type Start = (command: () => Promise<number>) => Promise<void>;
 
@@ -106,7 +107,8 @@ export function addStoreCommands(program: Command, context: CliContext, start: S
     .option("-f, --file <path>", "the Modelfile; - is stdin (default: ./Modelfile)")
     .option("-q, --quantize <type>", "quantise the text model, such as q4_K_M")
     .option("--quantize-projector <type>", "quantise the projector, such as q8_0")
-    .action((model: string, flags: { file?: string; quantize?: string; quantizeProjector?: string }) =>
+    .option("--allow-requantize", "quantise what is quantised already, although it loses more")
+    .action((model: string, flags: CreateSettings) =>
       start(async () => {
         const { create } = await import("../commands/create.ts");
         return create(model, flags, context);

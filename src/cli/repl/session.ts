@@ -3,7 +3,9 @@ import { MullError } from "../../spec/errors.ts";
 import type { ImagePart, Message } from "../../spec/message.ts";
 import type { Model } from "../../spec/model.ts";
 import type { GenerationOptions, LoadOptions } from "../../spec/options.ts";
+import { parseModelName } from "../../store/model-name.ts";
 import { saveModel } from "../../store/saved-model.ts";
+import { defaultStoreRoot } from "../../store/store-paths.ts";
 import { explainUnknownModel } from "../ask/explain-unknown-model.ts";
 import { DEFAULT_MODEL, type ModelChoice, splitModelFromPrompt } from "../ask/model-reference.ts";
 import { type Question, userMessage } from "../ask/question.ts";
@@ -145,6 +147,7 @@ export class Session {
             : "Use letters, digits, '.', '_' and '-'.",
       });
     }
+    await this.#requireFree(name);
     const { signal: _, onProgress: __, ...load } = this.#load;
     const absolute = (path: string): string => (/\.gguf$/i.test(path) ? resolve(path) : path);
     if (load.model !== undefined) load.model = absolute(load.model);
@@ -159,6 +162,17 @@ export class Session {
       },
       this.#options.env,
     );
+  }
+
+  /** A saved conversation would hide a model of the store that goes by its name. */
+  async #requireFree(name: string): Promise<void> {
+    const parsed = parseModelName(name);
+    const { openStore } = await import("../../store/open-store.ts");
+    const store = openStore({ root: defaultStoreRoot(this.#options.env) });
+    if (parsed === undefined || (await store.find(parsed).catch(() => undefined)) === undefined) return;
+    throw new MullError("invalid_argument", `There is a model called '${name}' in the store.`, {
+      hint: "Save the conversation under another name.",
+    });
   }
 
   async close(): Promise<void> {

@@ -10,7 +10,7 @@ import type { ConvertOptions, ConvertedModel } from "./convert-options.ts";
 import { mainType } from "./general-keys.ts";
 import { type ConversionPlan, planConversion } from "./plan-conversion.ts";
 import type { FilePlan, PlannedTensor } from "./planned-tensor.ts";
-import { type ValueCounts, streamTensor } from "./stream-tensor.ts";
+import { ChunkBuffers, type ValueCounts, streamTensor } from "./stream-tensor.ts";
 
 export interface ConvertFolderOptions extends ConvertOptions {
   signal?: AbortSignal | undefined;
@@ -42,7 +42,8 @@ export async function convertFolder(
     const [model, projector] = files.map(({ path }) => path);
     return { model: model as string, projector, warnings };
   } catch (error) {
-    for (const { partial } of files) await rm(partial, { force: true });
+    // Where this fails, too, the first error says why.
+    for (const { partial } of files) await rm(partial, { force: true }).catch(() => {});
     throw diskError(error, outputFolder);
   }
 }
@@ -119,12 +120,13 @@ async function writeFile(
   const counts = new Map<string, ValueCounts>(
     tensors.map(({ name }) => [name, { nonFinite: 0, overflowed: 0 }]),
   );
+  const buffers = new ChunkBuffers();
   const sources = tensors.map((tensor) => ({
     name: tensor.name,
     type: tensor.type,
     shape: tensor.shape,
     data: async function* (): AsyncGenerator<Uint8Array> {
-      for await (const chunk of streamTensor(tensor, counts.get(tensor.name) as ValueCounts)) {
+      for await (const chunk of streamTensor(tensor, counts.get(tensor.name) as ValueCounts, buffers)) {
         yield chunk;
         onBytes(chunk.length);
       }

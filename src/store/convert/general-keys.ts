@@ -17,10 +17,13 @@ export interface ModelCard {
 /** Name and licence from config.json, the head of README.md, or the folder's own name. */
 export async function readModelCard(folder: string, config: JsonFile): Promise<ModelCard> {
   const readme = await readTextFile(join(folder, "README.md"), MOST_README_BYTES).catch(ignoreDamage);
-  // The head is YAML; single words and quoted texts are all that is looked for.
+  // The head is YAML, of which only words, and texts in quotes, are looked for.
   const head = /^---\r?\n([\s\S]*?)\r?\n---/.exec(readme ?? "")?.[1] ?? "";
-  const field = (name: string): string | undefined =>
-    new RegExp(`^${name}:[ \\t]*["']?([^"'#\\r\\n]+?)["']?[ \\t]*$`, "m").exec(head)?.[1];
+  const field = (name: string): string | undefined => {
+    const line = new RegExp(`^${name}:[ \\t]*(\\S.*?)[ \\t\\r]*$`, "m").exec(head)?.[1] ?? "";
+    const text = /^(["'])(.*)\1/.exec(line)?.[2] ?? line.replace(/[ \t]+#.*/, "");
+    return text === "" || /^[\[{|>&*#]/.test(text) ? undefined : text;
+  };
   const given = config.values["_name_or_path"];
   const path = typeof given === "string" ? given.split(/[/\\]/).findLast((part) => part !== "") : undefined;
   const name = field("model_name") ?? path ?? folderName(folder);

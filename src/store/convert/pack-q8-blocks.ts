@@ -6,33 +6,36 @@ import { toFloat16Bits } from "../../gguf/float16.ts";
  *
  * @param values whole blocks
  * @param packed 34 bytes per block
+ * @returns whether all scales are finite; one of values beyond 8.3 million, or no numbers, is not
  */
-export function packQ8Blocks(values: Float32Array, packed: Uint8Array): void {
+export function packQ8Blocks(values: Float32Array, packed: Uint8Array): boolean {
   const blocks = values.length / 32;
+  let finite = true;
+  const patterns = new Int32Array(values.buffer, values.byteOffset, values.length);
   for (let block = 0; block < blocks; block++) {
     const start = block * 32;
+    // Without their signs, patterns are in the order of the values.
     let largest = 0;
     for (let index = start; index < start + 32; index++) {
-      const magnitude = Math.abs(values[index] as number);
-      if (magnitude > largest) largest = magnitude;
+      largest = Math.max(largest, (patterns[index] as number) & 0x7fff_ffff);
     }
-    const scale = Math.fround(largest / 127);
+    pattern[0] = largest;
+    const scale = Math.fround((value[0] as number) / 127);
     const inverse = scale === 0 ? 0 : Math.fround(1 / scale);
     const half = toFloat16Bits(scale);
+    if (half >= 0x7c00) finite = false;
     let out = block * 34;
     packed[out++] = half & 0xff;
     packed[out++] = half >>> 8;
     for (let index = start; index < start + 32; index++) {
-      const scaled = Math.fround((values[index] as number) * inverse);
-      // Halves go away from zero. The sum is exact: float64 has room for it.
-      packed[out++] = scaled < 0 ? scaled - 0.5 : scaled + 0.5;
+      // Halves go away from zero: half is added, or taken away where the sign is set. Signs are random, and a branch
+      // on them would be guessed wrongly every other time. The sum is exact: float64 has room for it.
+      const sign = (patterns[index] as number) >> 31;
+      packed[out++] = Math.fround((values[index] as number) * inverse) + 0.5 + sign;
     }
   }
+  return finite;
 }
 
-/** Blocks whose scale is beyond half precision: all their values come out infinite. */
-export function countInfiniteBlocks(packed: Uint8Array): number {
-  let count = 0;
-  for (let at = 1; at < packed.length; at += 34) if (((packed[at] as number) & 0x7c) === 0x7c) count++;
-  return count;
-}
+const value = new Float32Array(1);
+const pattern = new Int32Array(value.buffer);

@@ -5,6 +5,8 @@ import type { StoredTensor } from "./safetensors.ts";
 /** Types that weights are converted to. */
 export type WeightType = "f32" | "f16" | "bf16" | "q8_0";
 
+export type FloatType = Exclude<WeightType, "q8_0">;
+
 /** `keep`: matrices in the type that they are stored in, which loses nothing. */
 export type OutputType = "keep" | WeightType;
 
@@ -14,7 +16,7 @@ export interface PlannedTensor {
   name: string;
   type: WeightType;
   /** The type that loses nothing: what it falls back to if `type` cannot hold its values. */
-  stored: Exclude<WeightType, "q8_0">;
+  stored: FloatType;
   /** In ggml order: `shape[0]` is the row length. */
   shape: readonly number[];
   source: StoredTensor | Float32Array;
@@ -42,7 +44,7 @@ export function matrix(name: string, source: StoredTensor, type: OutputType): Pl
   return { name, type: fits ? wanted : "f16", stored: storedType(source), shape, source };
 }
 
-export function storedType({ dtype }: StoredTensor): Exclude<WeightType, "q8_0"> {
+export function storedType({ dtype }: StoredTensor): FloatType {
   if (dtype === "F16") return "f16";
   return dtype === "BF16" ? "bf16" : "f32";
 }

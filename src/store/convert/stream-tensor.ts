@@ -1,9 +1,8 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { invalidModel, quote } from "../../gguf/invalid-model.ts";
 import { MullError } from "../../spec/errors.ts";
-import { type FloatType, convertValues } from "./convert-values.ts";
-import { countNonFinite } from "./count-non-finite.ts";
-import { countInfiniteBlocks } from "./pack-q8-blocks.ts";
+import { convertValues } from "./convert-values.ts";
+import { countNonFinite } from "./finite-values.ts";
 import { type PlannedTensor, storedType } from "./planned-tensor.ts";
 import type { StoredTensor } from "./safetensors.ts";
 
@@ -16,17 +15,47 @@ export interface ValueCounts {
 }
 
 /** Source bytes that are worked on at a time: a whole number of values, and of blocks of 32 of them. */
-const CHUNK_BYTES = 4 * 1024 * 1024;
+const CHUNK_BYTES = 2 * 1024 * 1024;
 /** Rows of one head are turned as a whole. No model comes near. */
-const MOST_HEAD_BYTES = 128 * 1024 * 1024;
+const MOST_HEAD_BYTES = 64 * 1024 * 1024;
+/** One chunk is written while the next ones are read and converted. */
+const SLOTS = 3;
+
+interface Slot {
+  source: Uint8Array;
+  result: Uint8Array;
+}
+
+/** Memory that one tensor after the other is streamed through: new memory costs more than what is done in it. */
+export class ChunkBuffers {
+  readonly slots: readonly Slot[] = Array.from({ length: SLOTS }, () => ({
+    source: new Uint8Array(0),
+    result: new Uint8Array(0),
+  }));
+  turned: Uint8Array = new Uint8Array(0);
+
+  /** @param bytes of the source, in a chunk */
+  reserve(bytes: number): void {
+    if (this.turned.length >= bytes) return;
+    this.turned = new Uint8Array(bytes);
+    for (const slot of this.slots) {
+      slot.source = new Uint8Array(bytes);
+      // The widest that a chunk can become is f32 from 16 bits.
+      slot.result = new Uint8Array(bytes * 2);
+    }
+  }
+}
 
 /**
- * The bytes of a planned tensor, in chunks. A chunk is overwritten when the next one is asked for; the one after it is
- * read meanwhile.
+ * The bytes of a planned tensor, in chunks. A chunk is overwritten when the next one is asked for.
  *
  * @throws MullError `invalid_model` if the file has shrunk
  */
-export async function* streamTensor(plan: PlannedTensor, counts: ValueCounts): AsyncGenerator<Uint8Array> {
+export async function* streamTensor(
+  plan: PlannedTensor,
+  counts: ValueCounts,
+  buffers: ChunkBuffers,
+): AsyncGenerator<Uint8Array> {
   if (plan.source instanceof Float32Array) {
     yield new Uint8Array(plan.source.buffer, plan.source.byteOffset, plan.source.byteLength);
     return;
@@ -36,24 +65,22 @@ export async function* streamTensor(plan: PlannedTensor, counts: ValueCounts): A
   const head = headShape(plan, source);
   const step =
     head === undefined ? CHUNK_BYTES : head.bytes * Math.max(1, Math.floor(CHUNK_BYTES / head.bytes));
-  const length = Math.min(step, source.bytes);
-  const turned = head === undefined ? undefined : new Uint8Array(length);
-  // The widest that a chunk can become is f32 from 16 bits.
-  const converted = from === type ? new Uint8Array(0) : new Uint8Array(length * 2);
-  for await (const chunk of readChunks(source, step)) {
-    const ordered = head === undefined ? chunk : interleaveHeads(chunk, head, turned as Uint8Array);
-    const result = convertValues(ordered, from, converted, type);
-    const nonFinite = countNonFinite(chunk, from);
-    counts.nonFinite += nonFinite;
-    if (from !== type) counts.overflowed += countOverflow(result, type, nonFinite);
-    yield result;
-  }
-}
-
-function countOverflow(result: Uint8Array, type: PlannedTensor["type"], nonFinite: number): number {
-  // A block that holds an infinity already is no overflow, nor are its neighbours.
-  if (type === "q8_0") return nonFinite > 0 ? 0 : countInfiniteBlocks(result);
-  return countNonFinite(result, type satisfies FloatType) - nonFinite;
+  buffers.reserve(step);
+  const convert = (chunk: Uint8Array, into: Uint8Array): Uint8Array => {
+    const ordered =
+      head === undefined ? chunk : interleaveHeads(chunk, head, from === type ? into : buffers.turned);
+    const { bytes, finite } = convertValues(ordered, from, into, type);
+    if (!finite) {
+      // Hardly any model has such a chunk; so counting may take its time.
+      const nonFinite = countNonFinite(chunk, from);
+      counts.nonFinite += nonFinite;
+      // The block of an infinity is one, too, which is no overflow.
+      if (type !== "q8_0") counts.overflowed += countNonFinite(bytes, type) - nonFinite;
+      else if (nonFinite === 0) counts.overflowed += countNonFinite(bytes, type);
+    }
+    return bytes;
+  };
+  yield* streamChunks(source, step, buffers.slots, convert);
 }
 
 /** Rows of one head: `half` pairs of rows of `rowBytes`. */
@@ -90,29 +117,38 @@ function interleaveHeads(
   return out.subarray(0, rows.length);
 }
 
-/** Two buffers take turns: while one is worked on and written, the other one is filled. */
-async function* readChunks(source: StoredTensor, step: number): AsyncGenerator<Uint8Array> {
+async function* streamChunks(
+  source: StoredTensor,
+  step: number,
+  slots: readonly Slot[],
+  convert: (chunk: Uint8Array, into: Uint8Array) => Uint8Array,
+): AsyncGenerator<Uint8Array> {
   const handle = await open(source.path, "r").catch((cause: unknown) => {
     throw new MullError("model_not_found", `${source.path} cannot be opened any more.`, { cause });
   });
-  const buffers = [0, 1].map(() => new Uint8Array(Math.min(step, source.bytes)));
-  const read = async (start: number): Promise<Uint8Array> => {
-    const buffer = buffers[(start / step) % 2] as Uint8Array;
-    const part = buffer.subarray(0, Math.min(step, source.bytes - start));
-    await fill(handle, part, source, start);
-    return part;
+  const work = async (start: number): Promise<Uint8Array> => {
+    const slot = slots[(start / step) % slots.length] as Slot;
+    const chunk = slot.source.subarray(0, Math.min(step, source.bytes - start));
+    await fill(handle, chunk, source, start);
+    return convert(chunk, slot.result);
   };
-  let next: Promise<Uint8Array> | undefined = read(0);
+  const pending: Promise<Uint8Array>[] = [];
+  let start = 0;
   try {
-    for (let start = 0; start < source.bytes; start += step) {
-      const chunk = await (next as Promise<Uint8Array>);
-      next = start + step < source.bytes ? read(start + step) : undefined;
-      // Its failure is met when its turn has come.
-      next?.catch(() => {});
+    for (;;) {
+      // All slots but the one that is being written.
+      for (; pending.length < slots.length - 1 && start < source.bytes; start += step) {
+        const next = work(start);
+        // Its failure is met when its turn has come.
+        next.catch(() => {});
+        pending.push(next);
+      }
+      const chunk = await pending.shift();
+      if (chunk === undefined) return;
       yield chunk;
     }
   } finally {
-    await next?.catch(() => {});
+    await Promise.allSettled(pending);
     await handle.close();
   }
 }

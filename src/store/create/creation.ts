@@ -3,6 +3,8 @@ import type { OnTransferProgress } from "../transfer-progress.ts";
 
 /** Writes weights anew in another type: `engine/quantize-model.ts`. */
 export interface WeightTools {
+  /** @throws MullError `invalid_argument` for a type that there is not */
+  requireQuantization(type: string, projector: boolean): void;
   quantizeModel(options: {
     input: string;
     splitFiles?: readonly string[];
@@ -10,6 +12,7 @@ export interface WeightTools {
     type: string;
     /** A projector instead of a text model. */
     projector?: boolean;
+    allowRequantize?: boolean;
     signal?: AbortSignal;
     onProgress?: (completedBytes: number, totalBytes: number) => void;
   }): Promise<{ bytes: number; type: string }>;
@@ -27,6 +30,8 @@ export interface CreateOptions {
   quantize?: string;
   /** Type to quantise the projector to, such as "q8_0". Default: as it is. */
   quantizeProjector?: string;
+  /** Also what is quantised already, although it loses more than quantising the original. Default false. */
+  allowRequantize?: boolean;
 }
 
 /** What every step of a creation works with. */

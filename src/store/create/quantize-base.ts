@@ -2,7 +2,8 @@ import { join } from "node:path";
 import { MullError } from "../../spec/errors.ts";
 import type { StoredFile } from "../gguf-manifest.ts";
 import type { Creation } from "./creation.ts";
-import { adoptFile, type GgufFiles } from "./gather-base.ts";
+import type { GgufFiles } from "./base.ts";
+import { adoptFile } from "./store-file.ts";
 
 /** The text model, the projector, or both in the types that were asked for. */
 export async function quantizeBase(ggufs: GgufFiles, creation: Creation): Promise<GgufFiles> {
@@ -31,7 +32,7 @@ async function quantizeOne(
   projector: boolean,
   creation: Creation,
 ): Promise<StoredFile> {
-  const { store, weights, signal, say } = creation;
+  const { store, weights, allowRequantize = false, signal, say } = creation;
   const paths = parts.map(({ digest }) => store.paths.blob(digest));
   const folder = await store.temporaryFolder();
   try {
@@ -43,6 +44,7 @@ async function quantizeOne(
       output,
       type,
       projector,
+      allowRequantize,
       ...(signal === undefined ? {} : { signal }),
       onProgress: (completed, total) => say({ status, completed, total }),
     });

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { type Claims, claimSuffix } from "./claims.ts";
-import { openNewFile } from "./durable-files.ts";
+import { makeFolder, openNewFile } from "./durable-files.ts";
 import { type FileSystem, ifThere } from "./file-system.ts";
 
 import { removeTree } from "./remove-tree.ts";
@@ -60,6 +60,7 @@ export class TemporaryFiles {
   async createFolder(): Promise<string> {
     const path = await this.reserve();
     try {
+      await makeFolder(this.#fs, this.#folder);
       await this.#fs.mkdir(path);
       return path;
     } catch (error) {

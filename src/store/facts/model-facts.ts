@@ -6,6 +6,7 @@ import { validateAdapter } from "../../gguf/validate-adapter.ts";
 import { validateProjector } from "../../gguf/validate-projector.ts";
 import { validateTextModel } from "../../gguf/validate-text-model.ts";
 import { MullError } from "../../spec/errors.ts";
+import { identifyFiles } from "./identify-files.ts";
 import { describeGguf, type GgufDescription, type Templates } from "./describe-gguf.ts";
 
 /** What the headers of a model's files say: no weight is read, no process started. */
@@ -56,7 +57,8 @@ export async function readModelFacts(files: ModelPaths): Promise<ModelFacts> {
   const { model, projector, adapters, template, fallbackTemplate } = files;
   const key = JSON.stringify([model, projector, adapters, template, fallbackTemplate]);
   const before = known.get(key);
-  if (before !== undefined && before.identity === (await identify(before.facts.paths))) return before.facts;
+  if (before !== undefined && before.identity === (await identifyFiles(before.facts.paths)))
+    return before.facts;
   let facts = reading.get(key);
   if (facts === undefined) {
     facts = readAndKeep(key, files).finally(() => reading.delete(key));
@@ -88,14 +90,14 @@ async function readAndKeep(key: string, files: ModelPaths): Promise<ModelFacts> 
   const { text, projector, adapters } = await readModelHeaders(files);
   const headers = [text, ...(projector === undefined ? [] : [projector]), ...adapters];
   const paths = headers.flatMap((header) => header.paths);
-  const identity = await identify(paths);
+  const identity = await identifyFiles(paths);
   const facts: ModelFacts = {
     ...describeGguf(text, projector !== undefined, files),
     ...(await summarise(headers)),
     paths,
   };
   // A file that changed meanwhile is read again next time.
-  if (identity === undefined || identity !== (await identify(paths))) return facts;
+  if (identity === undefined || identity !== (await identifyFiles(paths))) return facts;
   known.delete(key);
   known.set(key, { identity, facts });
   for (const oldest of known.keys()) {
@@ -137,18 +139,6 @@ async function hashHead(path: string, length: number, hash: Hash): Promise<void>
     }
   } finally {
     await file.close();
-  }
-}
-
-/** Undefined when one of the files is gone. */
-async function identify(paths: readonly string[]): Promise<string | undefined> {
-  try {
-    const stats = await Promise.all(paths.map((path) => stat(path, { bigint: true })));
-    return stats
-      .map(({ dev, ino, size, mtimeNs, ctimeNs }) => [dev, ino, size, mtimeNs, ctimeNs].join())
-      .join(";");
-  } catch {
-    return undefined;
   }
 }
 

@@ -1,3 +1,5 @@
+import { textOf } from "../../chat/text-of.ts";
+import type { Message } from "../../spec/message.ts";
 import type { Parameters } from "./parameters.ts";
 
 export const MESSAGE_ROLES = ["system", "user", "assistant"] as const;
@@ -47,4 +49,14 @@ export function modelfileOf(
     messages,
     licenses,
   };
+}
+
+/** What of a conversation a Modelfile can say: texts, of the roles that it knows. */
+export function modelfileMessages(messages: readonly Message[]): ModelfileMessage[] {
+  return messages.flatMap((message) =>
+    MESSAGE_ROLES.filter((role) => role === message.role).map((role) => ({
+      role,
+      content: textOf(message),
+    })),
+  );
 }
