@@ -2,6 +2,7 @@ import type { RgbImage } from "../media/rgb-image.ts";
 import type { MediaStep } from "../spec/receipt.ts";
 import type { ClipConfig } from "./clip-config.ts";
 import type { PreprocessedImage } from "./image-encoder.ts";
+import { normalisePixels } from "./normalise-pixels.ts";
 import { type Canvas, resizeBicubic } from "./resize.ts";
 
 /**
@@ -24,7 +25,7 @@ export function preprocessForLlava(
     steps.push({ action: "resized", width: imageSize, height: imageSize, filter: "bicubic, antialiased" });
   }
   return {
-    tiles: [normalise(pixels, imageSize, config)],
+    tiles: [normalisePixels(pixels, config)],
     seen: { width: imageSize, height: imageSize },
     steps,
   };
@@ -46,24 +47,4 @@ function expandToSquare(image: RgbImage, mean: readonly [number, number, number]
 /** LLaVA cuts the fraction off, where others round. */
 function toLevel(mean: number): number {
   return Math.min(255, Math.max(0, Math.trunc(mean * 255)));
-}
-
-/** Interleaved bytes to planes of (level / 255 - mean) / deviation. */
-function normalise(
-  pixels: Uint8Array, // (side, side, 3) uint8
-  side: number,
-  { imageMean, imageStd }: Pick<ClipConfig, "imageMean" | "imageStd">,
-): Float32Array {
-  const planes = new Float32Array(3 * side * side); // (3, side, side) float32
-  for (const channel of [0, 1, 2] as const) {
-    const levels = Float32Array.from(
-      { length: 256 },
-      (_, level) => (level / 255 - imageMean[channel]) / imageStd[channel],
-    );
-    const plane = planes.subarray(channel * side * side, (channel + 1) * side * side);
-    for (let index = 0; index < plane.length; index++) {
-      plane[index] = levels[pixels[index * 3 + channel] as number] as number;
-    }
-  }
-  return planes;
 }
