@@ -30,6 +30,14 @@ const FAMILIES: Readonly<Record<string, LoadEncoder>> = {
   "qwen2vl_merger": qwen("qwen2vl_merger"),
   "qwen2.5vl_merger": qwen("qwen2.5vl_merger"),
   "qwen3vl_merger": qwen("qwen3vl_merger"),
+  pixtral: async (gguf, backend, precision, options) => {
+    const { PixtralEncoder } = await import("./pixtral-encoder.ts");
+    return PixtralEncoder.load(gguf, backend, precision, options);
+  },
+  internvl: async (gguf, backend, precision, options) => {
+    const { InternVlEncoder } = await import("./internvl-encoder.ts");
+    return InternVlEncoder.load(gguf, backend, precision, options);
+  },
 };
 
 function qwen(type: QwenProjectorType): LoadEncoder {
