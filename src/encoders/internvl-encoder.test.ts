@@ -181,7 +181,10 @@ describe("the tiles of a picture", () => {
       for (let width = 1; width < 5000; width = Math.ceil(width * 1.7)) {
         for (let height = 1; height < 5000; height = Math.ceil(height * 1.7)) {
           for (const minTiles of [1, Math.ceil(maxTiles / 2)]) {
-            const { rows, columns } = chooseTileGrid({ width, height }, { imageSize: 448, minTiles, maxTiles });
+            const { rows, columns } = chooseTileGrid(
+              { width, height },
+              { imageSize: 448, minTiles, maxTiles },
+            );
             expect(rows * columns).toBeLessThanOrEqual(maxTiles);
             expect(rows * columns).toBeGreaterThanOrEqual(minTiles);
           }

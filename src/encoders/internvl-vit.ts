@@ -4,7 +4,7 @@ import type { Weights } from "../native/weights.ts";
 import { attend } from "./attention.ts";
 import type { InternVlConfig } from "./internvl-config.ts";
 import { embedPatches } from "./patch-embedding.ts";
-import { shufflePixels } from "./pixel-shuffle.ts";
+import { pixelShuffle } from "./pixel-shuffle.ts";
 import type { WeightList } from "./weight-list.ts";
 
 /** PyTorch's default, which the projector's norm has. */
@@ -31,11 +31,18 @@ export function buildInternVl(graph: Graph, weights: Weights, config: InternVlCo
     x = buildBlock(graph, weights, config, `v.blk.${index}`, x);
   }
   x = graph.contiguous(graph.rows(x, 1, patchesPerSide ** 2));
-  return project(graph, weights, shufflePixels(graph, x, patchesPerSide, config.merge));
+  const square = { across: patchesPerSide, down: patchesPerSide, factor: config.merge };
+  return project(graph, weights, pixelShuffle(graph, x, square));
 }
 
 /** A pre-norm transformer block; what attention and feed-forward layer add is scaled, column by column. */
-function buildBlock(graph: Graph, weights: Weights, config: InternVlConfig, block: string, x: Tensor): Tensor {
+function buildBlock(
+  graph: Graph,
+  weights: Weights,
+  config: InternVlConfig,
+  block: string,
+  x: Tensor,
+): Tensor {
   const linear = (name: string, of: Tensor): Tensor =>
     graph.linear(of, weights.get(`${block}.${name}.weight`), weights.find(`${block}.${name}.bias`));
   const scale = (name: string, of: Tensor): Tensor => graph.mul(of, weights.get(`${block}.${name}.weight`));
@@ -62,7 +69,8 @@ function buildBlock(graph: Graph, weights: Weights, config: InternVlConfig, bloc
 }
 
 function project(graph: Graph, weights: Weights, x: Tensor): Tensor {
-  const get = (layer: number, kind: "weight" | "bias"): Tensor => weights.get(`mm.model.mlp.${layer}.${kind}`);
+  const get = (layer: number, kind: "weight" | "bias"): Tensor =>
+    weights.get(`mm.model.mlp.${layer}.${kind}`);
   const normed = graph.layerNorm(x, PROJECTOR_EPSILON, get(0, "weight"), get(0, "bias"));
   const hidden = graph.geluErf(graph.linear(normed, get(1, "weight"), get(1, "bias")));
   return graph.linear(hidden, get(3, "weight"), get(3, "bias"));

@@ -27,9 +27,9 @@ const FAMILIES: Readonly<Record<string, LoadEncoder>> = {
     LlavaEncoder.load(gguf, backend, "mlp", precision, options),
   linear: async (gguf, backend, precision, options) =>
     LlavaEncoder.load(gguf, backend, "linear", precision, options),
-  "qwen2vl_merger": qwen("qwen2vl_merger"),
+  qwen2vl_merger: qwen("qwen2vl_merger"),
   "qwen2.5vl_merger": qwen("qwen2.5vl_merger"),
-  "qwen3vl_merger": qwen("qwen3vl_merger"),
+  qwen3vl_merger: qwen("qwen3vl_merger"),
   pixtral: async (gguf, backend, precision, options) => {
     const { PixtralEncoder } = await import("./pixtral-encoder.ts");
     return PixtralEncoder.load(gguf, backend, precision, options);

@@ -2,20 +2,20 @@ import type { Graph } from "../native/graph.ts";
 import type { Tensor } from "../native/tensor.ts";
 
 /**
- * Squares of `side` x `side` rows become one row each, their numbers one after the other in raster order.
- * (InternVL's pixel_shuffle of version 2; Idefics3's, too.)
+ * Joins squares of `factor` x `factor` neighbouring rows to one row, a line of the square after the other: fewer rows,
+ * which are wider. Idefics3 (arXiv 2408.12637) calls it pixel shuffle, after Shi et al. 2016.
  *
- * @param x [columns, across * down, 1, batch], rows in raster order
- * @param across rows in a line, a multiple of `side`, as is their number of lines
- * @returns [columns * side², across * down / side², 1, batch]
+ * @param x [columns, rows, 1, batch], rows in reading order of `across` x `down`, both multiples of `factor`
+ * @returns [columns * factor², rows / factor², 1, batch]
  */
-export function shufflePixels(graph: Graph, x: Tensor, across: number, side: number): Tensor {
-  if (side === 1) return x;
-  const [columns, rows, , batch] = x.shape;
-  const down = rows / across;
-  const swap = (of: Tensor): Tensor => graph.contiguous(graph.permute(of, [0, 2, 1, 3]));
-  const pairs = graph.reshape(x, columns * side, across / side, down, batch); // neighbours of a line are one row
-  const byColumn = swap(pairs); // [columns * side, down, across / side, batch]
-  const squares = swap(graph.reshape(byColumn, columns * side ** 2, down / side, across / side, batch));
-  return graph.reshape(squares, columns * side ** 2, rows / side ** 2, 1, batch);
+export function pixelShuffle(
+  graph: Graph,
+  x: Tensor,
+  { across, down, factor }: { across: number; down: number; factor: number },
+): Tensor {
+  const [columns, , , batch] = x.shape;
+  const strips = (down / factor) * batch;
+  const lines = graph.reshape(x, columns * factor, across / factor, factor, strips);
+  const squares = graph.contiguous(graph.permute(lines, [0, 2, 1, 3])); // [columns * factor, factor, across / factor, strips]
+  return graph.reshape(squares, columns * factor ** 2, (across / factor) * (down / factor), 1, batch);
 }

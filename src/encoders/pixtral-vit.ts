@@ -27,7 +27,8 @@ export function buildPixtral(graph: Graph, weights: Weights, config: PixtralConf
   const { patchSize, merge } = config;
   const grid: RowGrid = { rows: image.shape[1] / patchSize, columns: image.shape[0] / patchSize };
   const places = placePatches(graph, grid);
-  const norm = (name: string, x: Tensor): Tensor => graph.rmsNorm(x, config.epsilon, weights.get(`${name}.weight`));
+  const norm = (name: string, x: Tensor): Tensor =>
+    graph.rmsNorm(x, config.epsilon, weights.get(`${name}.weight`));
   let x = norm("v.pre_ln", embedPatches(graph, image, weights.get("v.patch_embd.weight")));
   for (let index = 0; index < config.blockCount; index++) {
     x = buildBlock(graph, weights, config, `v.blk.${index}`, x, places);

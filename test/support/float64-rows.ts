@@ -59,7 +59,11 @@ export class PlainWeights {
   }
 
   /** One row per square of `patchSize` pixels. @param planes (3, height, width) */
-  patches(planes: Float32Array, { width, height }: { width: number; height: number }, patchSize: number): Rows {
+  patches(
+    planes: Float32Array,
+    { width, height }: { width: number; height: number },
+    patchSize: number,
+  ): Rows {
     const kernel = this.get("v.patch_embd.weight");
     const bias = this.find("v.patch_embd.bias");
     const across = width / patchSize;

@@ -7,7 +7,11 @@ import type { InternVlShape } from "./tiny-internvl.ts";
  *
  * @param tile (3, imageSize, imageSize)
  */
-export function encodeInternVlInFloat64(weights: PlainWeights, tile: Float32Array, shape: InternVlShape): Rows {
+export function encodeInternVlInFloat64(
+  weights: PlainWeights,
+  tile: Float32Array,
+  shape: InternVlShape,
+): Rows {
   const { imageSize, patchSize, embedding } = shape;
   const kind = shape.large ? "rms" : "layer";
   const patches = weights.patches(tile, { width: imageSize, height: imageSize }, patchSize);
@@ -18,7 +22,11 @@ export function encodeInternVlInFloat64(weights: PlainWeights, tile: Float32Arra
   );
   for (let index = 0; index < shape.blocks; index++) {
     const block = `v.blk.${index}`;
-    const scaled = (name: string, of: Rows): Rows => multiply(of, of.map(() => [...weights.get(`${block}.${name}.weight`)]));
+    const scaled = (name: string, of: Rows): Rows =>
+      multiply(
+        of,
+        of.map(() => [...weights.get(`${block}.${name}.weight`)]),
+      );
     const input = weights.norm(rows, `${block}.ln1`, 1e-6, kind);
     const of = (name: string): Rows => weights.linear(input, `${block}.attn_${name}`);
     const normed = (name: string): Rows =>
@@ -28,7 +36,12 @@ export function encodeInternVlInFloat64(weights: PlainWeights, tile: Float32Arra
     const hidden = weights.linear(weights.norm(rows, `${block}.ln2`, 1e-6, kind), `${block}.ffn_up`);
     rows = add(rows, scaled("ls2", weights.linear(apply(hidden, gelu), `${block}.ffn_down`)));
   }
-  const squares = weights.norm(shufflePixels(rows.slice(1), imageSize / patchSize), "mm.model.mlp.0", 1e-5, "layer");
+  const squares = weights.norm(
+    shufflePixels(rows.slice(1), imageSize / patchSize),
+    "mm.model.mlp.0",
+    1e-5,
+    "layer",
+  );
   return weights.linear(apply(weights.linear(squares, "mm.model.mlp.1"), gelu), "mm.model.mlp.3");
 }
 

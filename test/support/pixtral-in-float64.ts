@@ -24,7 +24,10 @@ export function encodePixtralInFloat64(
     rows.map((row) =>
       row.map((_, column) => row[column - (column % width) + placeInGguf(column % width)] ?? Number.NaN),
     );
-  const frequencies = Array.from({ length: width / 2 }, (_, index) => shape.ropeBase ** ((-2 * index) / width));
+  const frequencies = Array.from(
+    { length: width / 2 },
+    (_, index) => shape.ropeBase ** ((-2 * index) / width),
+  );
   /** PixtralRotaryEmbedding: even frequencies for the row, odd ones for the column. */
   const angle = (patch: number, pair: number): number =>
     pair < width / 4
@@ -51,7 +54,10 @@ export function encodePixtralInFloat64(
     const attended = attend(turn(of("q")), turn(of("k")), of("v"), heads);
     rows = add(rows, weights.linear(attended, `${block}.attn_out`));
     const normed = norm(rows, `${block}.ln2`);
-    const gate = apply(weights.linear(normed, `${block}.ffn_gate`), shape.activation === "silu" ? silu : gelu);
+    const gate = apply(
+      weights.linear(normed, `${block}.ffn_gate`),
+      shape.activation === "silu" ? silu : gelu,
+    );
     const hidden = multiply(gate, weights.linear(normed, `${block}.ffn_up`));
     rows = add(rows, weights.linear(hidden, `${block}.ffn_down`));
   }

@@ -53,7 +53,10 @@ export async function writeTinyInternVl(
 }
 
 /** Writes a projector with random weights, with the keys and tensor names of published files. */
-export async function writeInternVlProjector(path: string, shape: Partial<InternVlShape> = {}): Promise<void> {
+export async function writeInternVlProjector(
+  path: string,
+  shape: Partial<InternVlShape> = {},
+): Promise<void> {
   const full = { ...TINY_INTERNVL, ...shape };
   await writeGguf(path, { metadata: keys(full), tensors: tensors(full) });
 }
@@ -106,7 +109,10 @@ function tensors(shape: InternVlShape): TensorSource[] {
     tensor("v.class_embd", [embedding], 0.5),
     tensor("v.patch_embd.weight", [patchSize, patchSize, 3, embedding], 1 / Math.sqrt(3 * patchSize ** 2)),
     tensor("v.patch_embd.bias", [embedding], 0.1),
-    positions(shape, tensor("v.position_embd.weight", [embedding, Math.floor(imageSize / patchSize) ** 2 + 1], 0.5)),
+    positions(
+      shape,
+      tensor("v.position_embd.weight", [embedding, Math.floor(imageSize / patchSize) ** 2 + 1], 0.5),
+    ),
     ...Array.from({ length: shape.blocks }, (_, index) => `v.blk.${index}`).flatMap((block) => [
       ...norm(`${block}.ln1`),
       ...["q", "k", "v"].flatMap((name) => heads(`${block}.attn_${name}`)),

@@ -98,7 +98,9 @@ function tensors(shape: PixtralShape): TensorSource[] {
       matrix(`${block}.ffn_up`, embedding, feedForward),
       matrix(`${block}.ffn_down`, feedForward, embedding),
     ]),
-    ...(merge === 1 ? [] : [norm("mm.input_norm"), matrix("mm.patch_merger", merge ** 2 * embedding, embedding)]),
+    ...(merge === 1
+      ? []
+      : [norm("mm.input_norm"), matrix("mm.patch_merger", merge ** 2 * embedding, embedding)]),
     matrix("mm.1", embedding, textEmbedding),
     ...(merge === 1 ? [tensor("mm.1.bias", [textEmbedding], 0.1)] : []),
     matrix("mm.2", textEmbedding, textEmbedding),
