@@ -27,9 +27,9 @@ const FAMILIES: Readonly<Record<string, LoadEncoder>> = {
     LlavaEncoder.load(gguf, backend, "mlp", precision, options),
   linear: async (gguf, backend, precision, options) =>
     LlavaEncoder.load(gguf, backend, "linear", precision, options),
-  "qwen2vl_merger": qwen("qwen2vl_merger"),
+  qwen2vl_merger: qwen("qwen2vl_merger"),
   "qwen2.5vl_merger": qwen("qwen2.5vl_merger"),
-  "qwen3vl_merger": qwen("qwen3vl_merger"),
+  qwen3vl_merger: qwen("qwen3vl_merger"),
 };
 
 function qwen(type: QwenProjectorType): LoadEncoder {

@@ -39,12 +39,7 @@ export class QwenEncoder implements ImageEncoder {
   readonly #weights: Weights;
   readonly #graphs: SizedGraph<QwenGraph>;
 
-  private constructor(
-    backend: Backend,
-    config: QwenConfig,
-    precision: WeightType,
-    weights: Weights,
-  ) {
+  private constructor(backend: Backend, config: QwenConfig, precision: WeightType, weights: Weights) {
     const { factor, minPixels, maxPixels } = config.limits;
     this.preprocessing =
       `Qwen-VL: multiples of ${factor} between ${minPixels} and ${maxPixels} pixels, ` +

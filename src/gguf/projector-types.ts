@@ -14,9 +14,9 @@ export interface ProjectorType {
 export const PROJECTOR_TYPES: Readonly<Record<string, ProjectorType>> = {
   mlp: { family: "LLaVA 1.5, BakLLaVA, ShareGPT4V", takes: "image" },
   linear: { family: "LLaVA 1.0", takes: "image" },
-  "qwen2vl_merger": { family: "Qwen2-VL", takes: "image" },
+  qwen2vl_merger: { family: "Qwen2-VL", takes: "image" },
   "qwen2.5vl_merger": { family: "Qwen2.5-VL", takes: "image" },
-  "qwen3vl_merger": { family: "Qwen3-VL, Qwen3.5", takes: "image" },
+  qwen3vl_merger: { family: "Qwen3-VL, Qwen3.5", takes: "image" },
 };
 
 /** The type of a file's vision projector. Files with an encoder for sound, too, name one for each; the oldest name none. */
