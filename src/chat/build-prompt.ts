@@ -18,8 +18,6 @@ export interface PromptOptions extends PromptVariables {
   template: string;
   /** Texts of the model's control tokens, such as `</s>`. A user who types one must not create it. */
   controlTokens: readonly string[];
-  /** Between a picture and what follows it in the same message. Default a newline. */
-  separator?: string;
   render: (request: Omit<RenderRequest, "template" | "bosToken" | "eosToken">) => Promise<string>;
 }
 
@@ -34,14 +32,14 @@ export async function buildPrompt(
   options: PromptOptions,
 ): Promise<PromptPiece[]> {
   if (options.raw === true) return rawPieces(messages);
-  const { template, tools = [], toolChoice = "auto", think, separator = "\n" } = options;
+  const { template, tools = [], toolChoice = "auto", think } = options;
   const name = randomBytes(12).toString("hex");
   const marker = (index: number): string => `[mull-${name}-${index}]`;
   const protect = protector(options.controlTokens, `[mull-${name}-cut]`);
 
   const told = templateTools(tools, toolChoice, protect);
   let rendered = await options.render({
-    messages: templateMessages(messages, (parts) => protect(contentOf(parts, marker, separator)), protect),
+    messages: templateMessages(messages, (parts) => protect(contentOf(parts, marker)), protect),
     ...(told.length === 0 ? {} : { tools: told }),
     variables: thinkVariables(think, template),
     addGenerationPrompt: true,
@@ -79,15 +77,12 @@ function requireEveryPicture(messages: readonly ChatMessage[], pieces: readonly 
   );
 }
 
-function contentOf(
-  parts: ChatMessage["parts"],
-  marker: (index: number) => string,
-  separator: string,
-): string {
+/** LLaVA puts a newline between a picture and the text after it. */
+function contentOf(parts: ChatMessage["parts"], marker: (index: number) => string): string {
   return parts
     .map((part, place) => {
       if (part.type === "text") return part.text;
-      return marker(part.index) + (place < parts.length - 1 ? separator : "");
+      return marker(part.index) + (place < parts.length - 1 ? "\n" : "");
     })
     .join("");
 }

@@ -17,8 +17,6 @@ export interface ImageEncoder {
   readonly precision: string;
   /** Whether the text model lets every row of a part see all others of it (Gemma 3). Default: only those before. */
   readonly rowsSeeEachOther?: boolean;
-  /** What stands between a picture and the text after it in the same message. Default a newline, as LLaVA has it. */
-  readonly separator?: string;
   /** Most rows of one part; the text model reads those in one piece that see each other. */
   readonly mostRows?: number;
   /**

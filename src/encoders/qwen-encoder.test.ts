@@ -102,7 +102,9 @@ describe("the encoder against float64", () => {
       test(`${type}, ${width} x ${height} pixels`, async () => {
         const gguf = await write(shape);
         const encoder = await openImageEncoder(gguf, backend, { precision: "f32" });
-        expect(await compare(gguf, encoder, drawPicture(width, height), shape)).toBeGreaterThanOrEqual(0.99999);
+        expect(await compare(gguf, encoder, drawPicture(width, height), shape)).toBeGreaterThanOrEqual(
+          0.99999,
+        );
         await encoder.close();
       });
     }
@@ -129,7 +131,12 @@ describe("the encoder against float64", () => {
   });
 
   test("of Qwen3.5, which has no deepstack", async () => {
-    const shape: QwenProjectorShape = { ...TINY_QWEN, type: "qwen3vl_merger", deepstack: [] };
+    const shape: QwenProjectorShape = {
+      ...TINY_QWEN,
+      ...TINY_QWENS["qwen3vl_merger"],
+      type: "qwen3vl_merger",
+      deepstack: [],
+    };
     const gguf = await write(shape);
     const encoder = await openImageEncoder(gguf, backend, { precision: "f32" });
     expect(encoder.embeddingLength).toBe(64);
@@ -139,7 +146,12 @@ describe("the encoder against float64", () => {
 
   for (const precision of ["f16", "bf16", "q8_0"] as const) {
     test(`re-quantised to ${precision}`, async () => {
-      const shape: QwenProjectorShape = { ...TINY_QWEN, type: "qwen3vl_merger", feedForward: 128 };
+      const shape: QwenProjectorShape = {
+        ...TINY_QWEN,
+        ...TINY_QWENS["qwen3vl_merger"],
+        type: "qwen3vl_merger",
+        feedForward: 128,
+      };
       const gguf = await write(shape);
       const encoder = await openImageEncoder(gguf, backend, { precision });
       expect(encoder.precision).toBe(precision);
@@ -181,10 +193,17 @@ describe("pictures of any size", () => {
     test(`${type}: pictures at the same time do not mix`, async () => {
       const gguf = await write({ type });
       const encoder = await openImageEncoder(gguf, backend, { precision: "f32" });
-      const pictures = [drawPicture(64, 48), drawPicture(48, 64, 2), drawPicture(64, 48, 3), drawPicture(64, 64, 4)];
+      const pictures = [
+        drawPicture(64, 48),
+        drawPicture(48, 64, 2),
+        drawPicture(64, 48, 3),
+        drawPicture(64, 64, 4),
+      ];
       const alone: Float32Array[] = [];
       for (const picture of pictures) alone.push(await encoder.encode(encoder.preprocess(picture)));
-      const together = await Promise.all(pictures.map(async (picture) => encoder.encode(encoder.preprocess(picture))));
+      const together = await Promise.all(
+        pictures.map(async (picture) => encoder.encode(encoder.preprocess(picture))),
+      );
       expect(together).toEqual(alone);
       const aborted = encoder.encode(encoder.preprocess(pictures[0] as RgbImage), AbortSignal.abort());
       await expect(aborted).rejects.toMatchObject({ code: "aborted" });

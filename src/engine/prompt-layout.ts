@@ -48,7 +48,6 @@ const ANSWER_TOKENS = 256;
 export async function layOutPrompt(model: PromptModel, request: PromptRequest): Promise<PromptLayout> {
   const pieces = await buildPrompt(request.messages, {
     controlTokens: model.controlTokens,
-    ...(model.encoder?.separator === undefined ? {} : { separator: model.encoder.separator }),
     render: model.render,
     template: model.info.template.source,
     ...request.prompt,

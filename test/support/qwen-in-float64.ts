@@ -88,8 +88,12 @@ export function encodeQwenInFloat64(
           return Math.exp(sum / Math.sqrt(width));
         });
         const total = scores.reduce((sum, score) => sum + score, 0);
-        for (let x = start; x < start + width; x++) {
-          result[x] = scores.reduce((sum, score, b) => sum + (score / total) * (v[b]?.[x] ?? 0), 0);
+        for (const [b, score] of scores.entries()) {
+          if (score < 1e-30) continue;
+          const value = v[b] ?? [];
+          for (let x = start; x < start + width; x++) {
+            result[x] = (result[x] ?? 0) + (score / total) * (value[x] ?? Number.NaN);
+          }
         }
       }
       return result;
@@ -123,14 +127,17 @@ export function encodeQwenInFloat64(
       return sum;
     }),
   );
-  if (type === "qwen3vl_merger") rows = add(rows, positions(need("v.position_embd.weight"), shape, down, across));
+  if (type === "qwen3vl_merger")
+    rows = add(rows, positions(need("v.position_embd.weight"), shape, down, across));
   const deep: Rows[] = [];
   for (let index = 0; index < shape.blocks; index++) {
     const block = `v.blk.${index}`;
     const normed = norm(rows, `${block}.ln1`);
     const project = (letter: string, third: number): Rows =>
       weights.has(`${block}.attn_qkv.weight`)
-        ? linear(normed, `${block}.attn_qkv`).map((row) => row.slice(third * embedding, (third + 1) * embedding))
+        ? linear(normed, `${block}.attn_qkv`).map((row) =>
+            row.slice(third * embedding, (third + 1) * embedding),
+          )
         : linear(normed, `${block}.attn_${letter}`);
     const seesAll = type !== "qwen2.5vl_merger" || index % shape.wholePattern === shape.wholePattern - 1;
     const attended = attend(
@@ -173,7 +180,8 @@ function positions(
       let sum = 0;
       for (let row = 0; row < side; row++) {
         for (let line = 0; line < side; line++) {
-          sum += share(y, row) * share(x, line) * (table[(row * side + line) * embedding + column] ?? Number.NaN);
+          sum +=
+            share(y, row) * share(x, line) * (table[(row * side + line) * embedding + column] ?? Number.NaN);
         }
       }
       return sum;

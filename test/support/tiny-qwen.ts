@@ -50,7 +50,8 @@ export const TINY_QWENS: Readonly<Record<QwenType, Partial<QwenProjectorShape>>>
   qwen2vl_merger: {},
   // Windows of 3 x 3 rows.
   "qwen2.5vl_merger": { windowSize: 48 },
-  qwen3vl_merger: {},
+  // Without a limit of their own such files want 65536 pixels at least: too much for float64.
+  qwen3vl_merger: { minPixels: 56 * 56 },
 };
 
 /** A text model of the right kind for such a projector. */
