@@ -17,6 +17,8 @@ export const PROJECTOR_TYPES: Readonly<Record<string, ProjectorType>> = {
   qwen2vl_merger: { family: "Qwen2-VL", takes: "image" },
   "qwen2.5vl_merger": { family: "Qwen2.5-VL", takes: "image" },
   qwen3vl_merger: { family: "Qwen3-VL, Qwen3.5", takes: "image" },
+  gemma3: { family: "Gemma 3", takes: "image" },
+  idefics3: { family: "SmolVLM, SmolVLM2, Idefics3", takes: "image" },
 };
 
 /** The type of a file's vision projector. Files with an encoder for sound, too, name one for each; the oldest name none. */

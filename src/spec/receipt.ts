@@ -51,5 +51,10 @@ export type MediaStep =
   | { action: "cropped"; width: number; height: number }
   /** The picture was scaled to this size by this filter, such as "bicubic, antialiased". */
   | { action: "resized"; width: number; height: number; filter: string }
+  /**
+   * It was cut into `columns` x `rows` tiles of `width` x `height`. With `overview`, the whole picture, stretched to
+   * one tile, goes with them.
+   */
+  | { action: "tiled"; columns: number; rows: number; width: number; height: number; overview: boolean }
   /** Experimental: `of` rows of the encoder were merged into `tokens` by this method, such as "grid average". */
   | { action: "merged"; tokens: number; of: number; method: string };

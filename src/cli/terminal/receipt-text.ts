@@ -45,6 +45,8 @@ function stepText(step: MediaStep): string {
       return `padded to ${step.width}x${step.height}`;
     case "cropped":
       return `cropped to ${step.width}x${step.height}`;
+    case "tiled":
+      return `cut into ${step.columns}x${step.rows} tiles of ${step.width}x${step.height}`;
     case "merged":
       return `${step.of} rows merged into ${step.tokens} (${safeName(step.method)})`;
     default:
