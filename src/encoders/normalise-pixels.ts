@@ -10,10 +10,7 @@ export interface ColourStatistics {
  * @param pixels (height, width, 3) uint8
  * @returns (3, height, width) float32
  */
-export function normalisePixels(
-  pixels: Uint8Array,
-  { imageMean, imageStd }: ColourStatistics,
-): Float32Array {
+export function normalisePixels(pixels: Uint8Array, { imageMean, imageStd }: ColourStatistics): Float32Array {
   const count = pixels.length / 3;
   const planes = new Float32Array(3 * count);
   for (const channel of [0, 1, 2] as const) {

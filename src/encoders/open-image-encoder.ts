@@ -6,7 +6,6 @@ import { MullError } from "../spec/errors.ts";
 import type { EncoderPrecision } from "../spec/options.ts";
 import type { ImageEncoder } from "./image-encoder.ts";
 import { LlavaEncoder } from "./llava-encoder.ts";
-import type { QwenProjectorType } from "./qwen-config.ts";
 import { openFastestPrecision } from "./precision.ts";
 
 export interface OpenImageEncoderOptions extends LoadWeightsOptions {
@@ -27,25 +26,17 @@ const FAMILIES: Readonly<Record<string, LoadEncoder>> = {
     LlavaEncoder.load(gguf, backend, "mlp", precision, options),
   linear: async (gguf, backend, precision, options) =>
     LlavaEncoder.load(gguf, backend, "linear", precision, options),
-  qwen2vl_merger: qwen("qwen2vl_merger"),
-  "qwen2.5vl_merger": qwen("qwen2.5vl_merger"),
-  qwen3vl_merger: qwen("qwen3vl_merger"),
-  pixtral: async (gguf, backend, precision, options) => {
-    const { PixtralEncoder } = await import("./pixtral-encoder.ts");
-    return PixtralEncoder.load(gguf, backend, precision, options);
-  },
-  internvl: async (gguf, backend, precision, options) => {
-    const { InternVlEncoder } = await import("./internvl-encoder.ts");
-    return InternVlEncoder.load(gguf, backend, precision, options);
-  },
+  qwen2vl_merger: async (...input) =>
+    (await import("./qwen-encoder.ts")).openQwenEncoder("qwen2vl_merger", ...input),
+  "qwen2.5vl_merger": async (...input) =>
+    (await import("./qwen-encoder.ts")).openQwenEncoder("qwen2.5vl_merger", ...input),
+  qwen3vl_merger: async (...input) =>
+    (await import("./qwen-encoder.ts")).openQwenEncoder("qwen3vl_merger", ...input),
+  gemma3: async (...input) => (await import("./gemma3-encoder.ts")).openGemma3Encoder(...input),
+  idefics3: async (...input) => (await import("./idefics3-encoder.ts")).openIdefics3Encoder(...input),
+  pixtral: async (...input) => (await import("./pixtral-encoder.ts")).PixtralEncoder.load(...input),
+  internvl: async (...input) => (await import("./internvl-encoder.ts")).InternVlEncoder.load(...input),
 };
-
-function qwen(type: QwenProjectorType): LoadEncoder {
-  return async (gguf, backend, precision, options) => {
-    const { QwenEncoder } = await import("./qwen-encoder.ts");
-    return QwenEncoder.load(gguf, backend, type, precision, options);
-  };
-}
 
 /**
  * Opens the vision encoder and projector of a GGUF ("mmproj") file on a backend.

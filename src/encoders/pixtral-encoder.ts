@@ -32,7 +32,7 @@ export class PixtralEncoder implements ImageEncoder {
   readonly embeddingLength: number;
   readonly precision: WeightType;
   /** Between `[IMG_END]` and the text after it there is nothing. */
-  readonly separator = "";
+  readonly pictureStyle = { separator: "" };
   readonly #config: PixtralConfig;
   readonly #weights: Weights;
   readonly #graphs: SizedGraph<PixtralGraph>;

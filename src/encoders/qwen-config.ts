@@ -55,7 +55,7 @@ const MAX_ROWS = 16_384;
 /** Qwen's own limit is 16384 rows, which no context of a usual length can hold; llama.cpp has this one, too. */
 const DEFAULT_ROWS = 4096;
 /** preprocessor_config.json of the published models. */
-const LEAST_PIXELS = { "qwen2vl_merger": 56 * 56, "qwen2.5vl_merger": 56 * 56, "qwen3vl_merger": 256 * 256 };
+const LEAST_PIXELS = { qwen2vl_merger: 56 * 56, "qwen2.5vl_merger": 56 * 56, qwen3vl_merger: 256 * 256 };
 /** Side of a window in pixels where the file does not say: every published Qwen2.5-VL has this one. */
 const DEFAULT_WINDOW = 112;
 

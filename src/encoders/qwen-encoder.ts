@@ -34,17 +34,12 @@ export class QwenEncoder implements ImageEncoder {
   readonly embeddingLength: number;
   readonly precision: WeightType;
   /** Between `<|vision_end|>` and the text after it there is nothing. */
-  readonly separator = "";
+  readonly pictureStyle = { separator: "" };
   readonly #config: QwenConfig;
   readonly #weights: Weights;
   readonly #graphs: SizedGraph<QwenGraph>;
 
-  private constructor(
-    backend: Backend,
-    config: QwenConfig,
-    precision: WeightType,
-    weights: Weights,
-  ) {
+  constructor(backend: Backend, config: QwenConfig, precision: WeightType, weights: Weights) {
     const { factor, minPixels, maxPixels } = config.limits;
     this.preprocessing =
       `Qwen-VL: multiples of ${factor} between ${minPixels} and ${maxPixels} pixels, ` +
@@ -56,25 +51,6 @@ export class QwenEncoder implements ImageEncoder {
     this.#config = config;
     this.#weights = weights;
     this.#graphs = new SizedGraph(({ width, height }) => this.#build(backend, width, height));
-  }
-
-  /**
-   * @param type as the header names it
-   * @throws MullError `invalid_model`, `out_of_memory`, `aborted`
-   */
-  static async load(
-    gguf: Gguf,
-    backend: Backend,
-    type: QwenProjectorType,
-    precision: WeightType,
-    options: LoadWeightsOptions = {},
-  ): Promise<QwenEncoder> {
-    const config = readQwenConfig(gguf, type);
-    const list = new WeightList(gguf, precision);
-    listQwenWeights(list, config);
-    list.rejectUnknown(["v.", "mm."]);
-    const weights = await loadWeights(backend, gguf, list.requests, options);
-    return new QwenEncoder(backend, config, precision, weights);
   }
 
   layout(width: number, height: number, limit?: number): readonly PicturePart[] {
@@ -128,6 +104,29 @@ export class QwenEncoder implements ImageEncoder {
       throw error;
     }
   }
+}
+
+/**
+ * @param type as the header names it
+ * @throws MullError `invalid_model`, `out_of_memory`, `aborted`
+ */
+export async function openQwenEncoder(
+  type: QwenProjectorType,
+  gguf: Gguf,
+  backend: Backend,
+  precision: WeightType,
+  options: LoadWeightsOptions = {},
+): Promise<QwenEncoder> {
+  const config = readQwenConfig(gguf, type);
+  const list = new WeightList(gguf, precision);
+  listQwenWeights(list, config);
+  list.rejectUnknown(["v.", "mm."]);
+  return new QwenEncoder(
+    backend,
+    config,
+    precision,
+    await loadWeights(backend, gguf, list.requests, options),
+  );
 }
 
 /** Rows, then columns, then both again, as ggml's rotation for vision transformers wants them. */

@@ -3,7 +3,7 @@ import type { MediaStep } from "../spec/receipt.ts";
 import type { PreprocessedImage } from "./image-encoder.ts";
 import { normalisePixels } from "./normalise-pixels.ts";
 import type { QwenConfig } from "./qwen-config.ts";
-import { resizeBicubic } from "./resize.ts";
+import { bareCanvas, resizeBicubic } from "./resize.ts";
 import { smartResize } from "./smart-resize.ts";
 
 /**
@@ -19,8 +19,7 @@ export function preprocessForQwen(
 ): PreprocessedImage {
   const { width, height } = image;
   const seen = qwenSize(image, config, limit);
-  const canvas = { image, width, height, left: 0, top: 0, colour: [0, 0, 0] } as const;
-  const pixels = resizeBicubic(canvas, seen.width, seen.height); // (height, width, 3) uint8
+  const pixels = resizeBicubic(bareCanvas(image), seen.width, seen.height); // (height, width, 3) uint8
   const isResized = width !== seen.width || height !== seen.height;
   const steps: MediaStep[] = isResized
     ? [{ action: "resized", ...seen, filter: "bicubic, antialiased" }]

@@ -73,7 +73,13 @@ function buildBlock(
   const block = `v.blk.${index}`;
   const linear = (name: string, of: Tensor): Tensor =>
     graph.linear(of, weights.get(`${block}.${name}.weight`), weights.find(`${block}.${name}.bias`));
-  const [q, k, v] = projectHeads(graph, weights, config, block, norm(graph, weights, config, `${block}.ln1`, x));
+  const [q, k, v] = projectHeads(
+    graph,
+    weights,
+    config,
+    block,
+    norm(graph, weights, config, `${block}.ln1`, x),
+  );
   const heads = [turn(graph, config, q, positions), turn(graph, config, k, positions), v] as const;
   const seesAll = config.window === undefined || (index + 1) % config.wholePattern === 0;
   const attended = seesAll
@@ -101,7 +107,11 @@ function projectHeads(
     if (!fusedAttention) {
       return graph.linear(x, weights.get(`${block}.${name}.weight`), weights.find(`${block}.${name}.bias`));
     }
-    const weight = graph.rows(weights.get(`${block}.attn_qkv.weight`), place * embeddingLength, embeddingLength);
+    const weight = graph.rows(
+      weights.get(`${block}.attn_qkv.weight`),
+      place * embeddingLength,
+      embeddingLength,
+    );
     const bias = weights.find(`${block}.attn_qkv.bias`);
     return graph.linear(x, weight, bias && graph.rows(graph.reshape(bias, embeddingLength, 3), place, 1));
   };

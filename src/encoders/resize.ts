@@ -1,5 +1,6 @@
 import type { RgbImage } from "../media/rgb-image.ts";
-import { type ResampleFilter, WEIGHT_BITS, bicubicFilter } from "./bicubic-filter.ts";
+import { type ResampleFilter, WEIGHT_BITS, resampleFilter } from "./resample-filter.ts";
+import { BICUBIC, type ResampleKernel } from "./resample-kernels.ts";
 
 /** A picture that lies on a larger area of one colour. The area is never stored: it may be huge. */
 export interface Canvas {
@@ -13,24 +14,32 @@ export interface Canvas {
   colour: readonly [number, number, number];
 }
 
+/** A picture and nothing around it. */
+export function bareCanvas(image: RgbImage): Canvas {
+  return { image, width: image.width, height: image.height, left: 0, top: 0, colour: [0, 0, 0] };
+}
+
 /**
- * Scales to width x height with antialiased bicubic interpolation, bit for bit as Pillow's `Image.resize(size,
- * BICUBIC)` does on 8-bit RGB: columns first, rounded to 8 bits, then rows. Takes (picture rows) x width x 3 bytes
- * of memory.
+ * Scales to width x height with antialiased interpolation, bit for bit as Pillow's `Image.resize(size, kernel)` does on
+ * 8-bit RGB: columns first, rounded to 8 bits, then rows. Takes (picture rows) x width x 3 bytes of memory.
  *
  * Pillow, src/libImaging/Resample.c.
  */
-export function resizeBicubic(canvas: Canvas, width: number, height: number): Uint8Array {
-  const narrowed = resizeColumns(canvas, width); // (picture rows, width, 3) uint8
+export function resize(canvas: Canvas, width: number, height: number, kernel: ResampleKernel): Uint8Array {
+  const narrowed = resizeColumns(canvas, width, kernel); // (picture rows, width, 3) uint8
   if (canvas.height === height && canvas.image.height === height) return narrowed;
-  return resizeRows(canvas, narrowed, width, height); // (height, width, 3) uint8
+  return resizeRows(canvas, narrowed, { width, height, kernel }); // (height, width, 3) uint8
+}
+
+export function resizeBicubic(canvas: Canvas, width: number, height: number): Uint8Array {
+  return resize(canvas, width, height, BICUBIC);
 }
 
 /** All rows of the picture, each with the canvas left and right of it. */
-function resizeColumns(canvas: Canvas, width: number): Uint8Array {
+function resizeColumns(canvas: Canvas, width: number, kernel: ResampleKernel): Uint8Array {
   const { image, colour, left } = canvas;
   if (canvas.width === width) return widenRows(canvas);
-  const filter = bicubicFilter(canvas.width, width, { start: left, length: image.width });
+  const filter = resampleFilter(kernel, canvas.width, width, { start: left, length: image.width });
   const result = new Uint8Array(image.height * width * 3);
   for (let y = 0; y < image.height; y++) {
     const row = image.data.subarray(y * image.width * 3, (y + 1) * image.width * 3);
@@ -77,9 +86,13 @@ function resampleRow(
   }
 }
 
-function resizeRows(canvas: Canvas, narrowed: Uint8Array, width: number, height: number): Uint8Array {
+function resizeRows(
+  canvas: Canvas,
+  narrowed: Uint8Array,
+  { width, height, kernel }: { width: number; height: number; kernel: ResampleKernel },
+): Uint8Array {
   const span = { start: canvas.top, length: canvas.image.height };
-  const { first, count, start, weights, outside } = bicubicFilter(canvas.height, height, span);
+  const { first, count, start, weights, outside } = resampleFilter(kernel, canvas.height, height, span);
   const rowBytes = width * 3;
   const result = new Uint8Array(height * rowBytes);
   const sums = new Int32Array(rowBytes);

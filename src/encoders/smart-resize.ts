@@ -19,7 +19,10 @@ export interface SmartResizeLimits {
  * transformers: models/qwen2_vl/image_processing_qwen2_vl.py smart_resize. It refuses pictures that are more than 200
  * times as long as wide; here they are squeezed, so that they stay below `maxPixels` too.
  */
-export function smartResize({ width, height }: Size, { factor, minPixels, maxPixels }: SmartResizeLimits): Size {
+export function smartResize(
+  { width, height }: Size,
+  { factor, minPixels, maxPixels }: SmartResizeLimits,
+): Size {
   const near = {
     width: roundHalfToEven(width / factor) * factor,
     height: roundHalfToEven(height / factor) * factor,
@@ -39,7 +42,8 @@ export function smartResize({ width, height }: Size, { factor, minPixels, maxPix
 
 /** A picture that is one factor wide can only become shorter. */
 function squeeze({ width, height }: Size, factor: number, maxPixels: number): Size {
-  const longest = (other: number): number => Math.max(factor, Math.floor(maxPixels / other / factor) * factor);
+  const longest = (other: number): number =>
+    Math.max(factor, Math.floor(maxPixels / other / factor) * factor);
   if (width * height <= maxPixels) return { width, height };
   return width > height ? { width: longest(height), height } : { width, height: longest(width) };
 }

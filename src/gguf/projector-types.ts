@@ -14,9 +14,11 @@ export interface ProjectorType {
 export const PROJECTOR_TYPES: Readonly<Record<string, ProjectorType>> = {
   mlp: { family: "LLaVA 1.5, BakLLaVA, ShareGPT4V", takes: "image" },
   linear: { family: "LLaVA 1.0", takes: "image" },
-  "qwen2vl_merger": { family: "Qwen2-VL", takes: "image" },
+  qwen2vl_merger: { family: "Qwen2-VL", takes: "image" },
   "qwen2.5vl_merger": { family: "Qwen2.5-VL", takes: "image" },
-  "qwen3vl_merger": { family: "Qwen3-VL, Qwen3.5", takes: "image" },
+  qwen3vl_merger: { family: "Qwen3-VL, Qwen3.5", takes: "image" },
+  gemma3: { family: "Gemma 3", takes: "image" },
+  idefics3: { family: "SmolVLM, SmolVLM2, Idefics3", takes: "image" },
   pixtral: { family: "Pixtral, Mistral Small 3.1 and later", takes: "image" },
   internvl: { family: "InternVL 2, 2.5, 3, 3.5", takes: "image" },
 };

@@ -1,13 +1,6 @@
 import { randomTensor } from "../../bench/random.ts";
 import { type TextModelShape, writeRandomTextModel } from "../../bench/random-model.ts";
-import {
-  type MetadataValue,
-  bool,
-  float32,
-  float32s,
-  string,
-  uint32,
-} from "../../src/gguf/metadata.ts";
+import { type MetadataValue, bool, float32, float32s, string, uint32 } from "../../src/gguf/metadata.ts";
 import { type TensorSource, writeGguf } from "../../src/gguf/write.ts";
 
 export type QwenType = "qwen2vl_merger" | "qwen2.5vl_merger" | "qwen3vl_merger";
@@ -54,10 +47,11 @@ export const TINY_QWEN: QwenProjectorShape = {
 
 /** What the three generations differ in. */
 export const TINY_QWENS: Readonly<Record<QwenType, Partial<QwenProjectorShape>>> = {
-  "qwen2vl_merger": {},
+  qwen2vl_merger: {},
   // Windows of 3 x 3 rows.
   "qwen2.5vl_merger": { windowSize: 48 },
-  "qwen3vl_merger": {},
+  // Without a limit of their own such files want 65536 pixels at least: too much for float64.
+  qwen3vl_merger: { minPixels: 56 * 56 },
 };
 
 /** A text model of the right kind for such a projector. */
@@ -113,7 +107,9 @@ function keys(shape: QwenProjectorShape): Record<string, MetadataValue> {
           "clip.vision.is_deepstack_layers": {
             type: "array",
             items: "bool",
-            value: Uint8Array.from({ length: shape.blocks }, (_, block) => Number(shape.deepstack.includes(block))),
+            value: Uint8Array.from({ length: shape.blocks }, (_, block) =>
+              Number(shape.deepstack.includes(block)),
+            ),
           },
         }
       : {}),
