@@ -36,6 +36,7 @@ const FAMILIES: Readonly<Record<string, LoadEncoder>> = {
   idefics3: async (...input) => (await import("./idefics3-encoder.ts")).openIdefics3Encoder(...input),
   pixtral: async (...input) => (await import("./pixtral-encoder.ts")).PixtralEncoder.load(...input),
   internvl: async (...input) => (await import("./internvl-encoder.ts")).InternVlEncoder.load(...input),
+  kimivl: async (...input) => (await import("./kimivl-encoder.ts")).KimiVlEncoder.load(...input),
 };
 
 /**

@@ -20,6 +20,7 @@ export const PROJECTOR_TYPES: Readonly<Record<string, ProjectorType>> = {
   gemma3: { family: "Gemma 3", takes: "image" },
   idefics3: { family: "SmolVLM, SmolVLM2, Idefics3", takes: "image" },
   pixtral: { family: "Pixtral, Mistral Small 3.1 and later", takes: "image" },
+  kimivl: { family: "Kimi-VL", takes: "image" },
   internvl: { family: "InternVL 2, 2.5, 3, 3.5", takes: "image" },
 };
 

@@ -10,11 +10,12 @@ import { loadLibraries } from "../src/native/libraries.ts";
 import { drawnPicture } from "./support/drawn-picture.ts";
 import { type MtmdFigures, type MtmdInput, keptValues, mtmdFigures } from "./support/mtmd-figures.ts";
 import { temporaryFolder } from "./support/tiny-models.ts";
+import { writeTinyKimiVl } from "./support/tiny-kimivl.ts";
 import { writeTinyInternVl } from "./support/tiny-internvl.ts";
 import { TINY_MISTRAL3, writeTinyPixtral } from "./support/tiny-pixtral.ts";
 
 const folder = temporaryFolder();
-const FIGURES = new URL("../src/encoders/fixtures/mtmd-pixtral-internvl.json", import.meta.url);
+const FIGURES = new URL("../src/encoders/fixtures/mtmd-pixtral-internvl-kimivl.json", import.meta.url);
 
 interface Files {
   model: string;
@@ -25,6 +26,8 @@ interface Family {
   write: (base: string) => Promise<Files>;
   /** For llama.cpp, where it reads the same file in another way. */
   writeForPeer?: (base: string) => Promise<Files>;
+  /** What goes before a picture in the prompt for llama.cpp. */
+  peerPrompt?: string;
   /** What stands between a picture and the text after it. */
   separator: string;
 }
@@ -37,20 +40,41 @@ const FAMILIES = {
     writeForPeer: async (base) => writeTinyInternVl(base, { classPositionLast: true }),
     separator: "\n",
   },
+  kimivl: {
+    write: async (base) => writeTinyKimiVl(base, {}, { contextLength: 2048 }),
+    // llama.cpp writes `<|media_start|>` where the model has `<|media_start|>image<|media_content|>`: with these two
+    // names exchanged, and the rest of it in the prompt, the text model reads the same.
+    writeForPeer: async (base) =>
+      writeTinyKimiVl(
+        base,
+        { splitRope: true },
+        { controlTokens: ["<|media_content|>", "<|media_start|>", "<|media_pad|>", "<|media_end|>"] },
+      ),
+    peerPrompt: "<|media_content|>image",
+    separator: "",
+  },
 } satisfies Record<string, Family>;
 
 type FamilyName = keyof typeof FAMILIES;
 
 /**
  * Pictures that llama.cpp does not resize: it limits Pixtral's to 1024 rows, rounds their sides where the model's own
- * code takes the next whole patch, and adds bars; its bicubic filter is not antialiased.
+ * code takes the next whole patch, and adds bars; it cuts into tiles only what is larger than one; its bicubic filter is
+ * not antialiased. Kimi-VL's has the shape of the learned positions, which llama.cpp stretches by another filter.
  */
-const CASES: { name: string; family: FamilyName; width: number; height: number; same: "all" | "tiles" }[] = [
+const CASES: {
+  name: string;
+  family: FamilyName;
+  width: number;
+  height: number;
+  same: "all" | "tiles";
+}[] = [
   { name: "Pixtral 12B", family: "pixtral", width: 96, height: 64, same: "all" },
   { name: "Pixtral 12B, a column", family: "pixtral", width: 8, height: 96, same: "all" },
   { name: "Mistral Small 3.1", family: "mistral3", width: 112, height: 80, same: "all" },
   { name: "InternVL, one tile", family: "internvl", width: 32, height: 32, same: "all" },
   { name: "InternVL, six tiles", family: "internvl", width: 96, height: 64, same: "tiles" },
+  { name: "Kimi-VL", family: "kimivl", width: 64, height: 64, same: "all" },
 ];
 
 let files: Record<FamilyName, Files>;
@@ -94,14 +118,14 @@ async function ask(model: Model, messages: readonly Message[], raw = false) {
 describe("llama.cpp's mtmd, on the same files and pictures,", () => {
   let figures: MtmdFigures[];
   beforeAll(async () => {
-    figures = await mtmdFigures(FIGURES, "test/pixtral-internvl.test.ts", async () => {
+    figures = await mtmdFigures(FIGURES, "test/pixtral-internvl-kimivl.test.ts", async () => {
       const inputs: MtmdInput[] = [];
       for (const { name, family, width, height } of CASES) {
-        const { separator, writeForPeer }: Family = FAMILIES[family];
+        const { separator, writeForPeer, peerPrompt = "" }: Family = FAMILIES[family];
         const base = join(folder.path, `${inputs.length}-peer`);
         const pair = (await writeForPeer?.(base)) ?? files[family];
         const pixels = drawnPicture(width, height).data;
-        const prompt = `Look: <__media__>${separator}What is this?`;
+        const prompt = `Look: ${peerPrompt}<__media__>${separator}What is this?`;
         inputs.push({ name, folder: folder.path, files: pair, pixels, width, height, prompt });
       }
       return inputs;
@@ -144,7 +168,6 @@ describe("llama.cpp's mtmd, on the same files and pictures,", () => {
         expect(answer.image).toBe(figure?.rows.length);
         expect(answer.total).toBe(lengths.reduce((sum, length) => sum + length, 0));
         const expected = Buffer.from(figure?.text ?? "", "hex").toString();
-        // The whole picture in one tile is made by another filter there.
         expect(answer.text === expected || same === "tiles").toBe(true);
       });
     });
@@ -157,8 +180,14 @@ describe("the whole engine", () => {
       await withModel(family, async (model) => {
         const one = await ask(model, user(image(drawnPicture(50, 30)), text("What is this?")));
         const each = one.image;
-        expect(each).toBe({ pixtral: 4 * 8 - 1, mistral3: 2 * 5 - 1, internvl: 7 * 4 }[family]);
-        const actions = family === "internvl" ? ["resized", "tiled"] : ["resized"];
+        const rows = { pixtral: 4 * 8 - 1, mistral3: 2 * 5 - 1, internvl: 7 * 4, kimivl: 4 * 2 };
+        expect(each).toBe(rows[family]);
+        const actions = {
+          pixtral: ["resized"],
+          mistral3: ["resized"],
+          internvl: ["resized", "tiled"],
+          kimivl: ["padded"],
+        }[family];
         for (let count = 1; count <= 8; count++) {
           const pictures = Array.from({ length: count }, (_, index) =>
             image(drawnPicture(50, 30, index + 1)),
