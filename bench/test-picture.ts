@@ -14,7 +14,7 @@ export function plainPicture(width: number, height: number, colour: readonly num
   return encodePng(width, height, () => colour);
 }
 
-function encodePng(
+export function encodePng(
   width: number,
   height: number,
   colourAt: (x: number, y: number) => readonly number[],
