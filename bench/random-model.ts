@@ -33,10 +33,13 @@ export interface TextModelShape {
   ropeSections?: readonly [number, number, number, number];
   /** Blocks to whose output further columns of a picture's rows are added (Qwen3-VL). */
   deepstackLayers?: number;
-  /** Further control tokens, such as `<|vision_start|>`. */
-  controlTokens?: readonly string[];
   /** Jinja source for `tokenizer.chat_template`. */
   chatTemplate?: string;
+  /**
+   * Special tokens beside BOS, EOS and unknown, such as `<start_of_image>`. Models that have them put no space in front
+   * of a text.
+   */
+  controlTokens?: readonly string[];
   /** Makes it an embedding model: how the states of a text become one vector. */
   pooling?: keyof typeof POOLING;
 }
@@ -108,16 +111,18 @@ function architectureKeys(shape: TextModelShape): Record<string, MetadataValue> 
   };
 }
 
+/** Found before text is cut into pieces, as Gemma's runs of newlines. One newline is a byte already. */
+const NEWLINES = "\n\n";
+
 /** A SentencePiece vocabulary that can spell anything: bytes, characters, pairs of letters, then fillers. */
-function tokenizerKeys(shape: TextModelShape): Record<string, MetadataValue> {
+export function tokenizerKeys(shape: TextModelShape): Record<string, MetadataValue> {
   if (shape.vocabulary < 260) {
     throw new MullError(
       "invalid_argument",
       `a vocabulary of ${shape.vocabulary} has no room for all bytes (260)`,
     );
   }
-  const controlTokens = shape.controlTokens ?? [];
-  const special = ["<unk>", "<s>", "</s>", ...controlTokens];
+  const special = ["<unk>", "<s>", "</s>"];
   const bytes = Array.from(
     { length: 256 },
     (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`,
@@ -128,23 +133,28 @@ function tokenizerKeys(shape: TextModelShape): Record<string, MetadataValue> {
   const starts = letters.map((letter) => `\u2581${letter}`);
   const pairs = letters.flatMap((first) => letters.map((second) => first + second));
   const pieces = ["\u2581", ...characters, ...starts, ...pairs];
+  const { controlTokens } = shape;
+  const added = controlTokens === undefined ? [] : [...controlTokens, NEWLINES];
   const normal = Array.from(
-    { length: shape.vocabulary - special.length - bytes.length },
+    { length: shape.vocabulary - special.length - bytes.length - added.length },
     (_, index) => pieces[index] ?? `\u2581filler${index}`,
   );
   return {
     "tokenizer.ggml.model": string("llama"),
-    "tokenizer.ggml.tokens": strings([...special, ...bytes, ...normal]),
+    "tokenizer.ggml.tokens": strings([...special, ...bytes, ...added, ...normal]),
     "tokenizer.ggml.scores": float32s(Array.from({ length: shape.vocabulary }, (_, index) => -index)),
-    // 2 unknown, 3 control, 6 byte, 1 normal
+    // 2 unknown, 3 control, 4 user-defined, 6 byte, 1 normal
     "tokenizer.ggml.token_type": int32s([
-      ...[2, 3, 3, ...controlTokens.map(() => 3)],
-      ...[...bytes.map(() => 6), ...normal.map(() => 1)],
+      ...[2, 3, 3],
+      ...bytes.map(() => 6),
+      ...added.map((text) => (text === NEWLINES ? 4 : 3)),
+      ...normal.map(() => 1),
     ]),
     "tokenizer.ggml.unknown_token_id": uint32(0),
     "tokenizer.ggml.bos_token_id": uint32(1),
     "tokenizer.ggml.eos_token_id": uint32(2),
     "tokenizer.ggml.add_bos_token": bool(true),
+    ...(controlTokens === undefined ? {} : { "tokenizer.ggml.add_space_prefix": bool(false) }),
     ...(shape.chatTemplate === undefined ? {} : { "tokenizer.chat_template": string(shape.chatTemplate) }),
   };
 }

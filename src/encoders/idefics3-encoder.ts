@@ -1,17 +1,11 @@
 import type { Gguf } from "../gguf/gguf.ts";
 import type { Backend } from "../native/backend.ts";
 import type { LoadWeightsOptions, WeightType } from "../native/weights.ts";
-import { MullError } from "../spec/errors.ts";
 import type { ClipConfig } from "./clip-config.ts";
-import { Idefics3View } from "./idefics3-view.ts";
+import { Idefics3View, readLongestEdge } from "./idefics3-view.ts";
 import type { ImageEncoder } from "./image-encoder.ts";
 import { pixelShuffle } from "./pixel-shuffle.ts";
 import { type SiglipFamily, openSiglipEncoder, readScaleFactor } from "./siglip-encoder.ts";
-
-/** Tiles along the longer side of a picture, of files that do not say it: as of every published model. */
-const USUAL_TILES = 4;
-/** More would be no picture but an attack on memory: published models have 4. */
-const MOST_TILES = 16;
 
 /**
  * Opens the encoder of Idefics3, SmolVLM and SmolVLM2: a picture in tiles, SigLIP, pixel shuffle, one matrix.
@@ -52,16 +46,4 @@ function readIdefics3(gguf: Gguf, config: ClipConfig): SiglipFamily {
     layout: (width, height, limit) => view.layout(width, height, limit),
     preprocess: (image, limit) => view.preprocess(image, limit),
   };
-}
-
-function readLongestEdge(gguf: Gguf, imageSize: number): number {
-  const longest = gguf.number("clip.vision.preproc_image_size") ?? USUAL_TILES * imageSize;
-  if (Number.isSafeInteger(longest) && longest >= 1 && longest <= MOST_TILES * imageSize) return longest;
-  throw new MullError(
-    "invalid_model",
-    `${gguf.path}: pictures of ${longest} pixels would be cut into tiles of ${imageSize}.`,
-    {
-      hint: `"clip.vision.preproc_image_size" may be 1 to ${MOST_TILES} times "clip.vision.image_size".`,
-    },
-  );
 }

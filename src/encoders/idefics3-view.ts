@@ -1,4 +1,6 @@
+import type { Gguf } from "../gguf/gguf.ts";
 import type { RgbImage } from "../media/rgb-image.ts";
+import { MullError } from "../spec/errors.ts";
 import type { MediaStep } from "../spec/receipt.ts";
 import type { PreprocessedImage } from "./image-encoder.ts";
 import { type PixelStatistics, normaliseSquare } from "./normalise.ts";
@@ -30,6 +32,10 @@ export interface Idefics3ViewOptions extends PixelStatistics {
   tileRows: number;
 }
 
+/** Tiles along the longer side of a picture, of files that do not say it: as of every published model. */
+const USUAL_TILES = 4;
+/** More would be no picture but an attack on memory: published models have 4. */
+const MOST_TILES = 16;
 /** Of a picture, before it is cut, whatever the header says. */
 const LONGEST = 4096;
 const FAKE = "<fake_token_around_image>";
@@ -147,4 +153,20 @@ function stretch(image: RgbImage, { width, height }: Size): RgbImage {
 function resizedSteps(from: Size, { width, height }: Size): MediaStep[] {
   if (from.width === width && from.height === height) return [];
   return [{ action: "resized", width, height, filter: "lanczos, antialiased" }];
+}
+
+/**
+ * Reads `clip.vision.preproc_image_size`.
+ * @throws MullError `invalid_model`
+ */
+export function readLongestEdge(gguf: Gguf, imageSize: number): number {
+  const longest = gguf.number("clip.vision.preproc_image_size") ?? USUAL_TILES * imageSize;
+  if (Number.isSafeInteger(longest) && longest >= 1 && longest <= MOST_TILES * imageSize) return longest;
+  throw new MullError(
+    "invalid_model",
+    `${gguf.path}: pictures of ${longest} pixels would be cut into tiles of ${imageSize}.`,
+    {
+      hint: `"clip.vision.preproc_image_size" may be 1 to ${MOST_TILES} times "clip.vision.image_size".`,
+    },
+  );
 }

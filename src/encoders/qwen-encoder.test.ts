@@ -119,11 +119,13 @@ describe("the encoder against float64", () => {
   });
 
   test("with the window that files without its size have", async () => {
-    const { windowSize: _, ...rest } = { ...TINY_QWEN, ...TINY_QWENS["qwen2.5vl_merger"] };
-    const shape: QwenProjectorShape = { ...rest, type: "qwen2.5vl_merger", wholePattern: 4 };
-    const file = path.join(folder, "default-window.gguf");
-    await writeQwenProjector(file, { ...shape, windowSize: undefined } as never);
-    const gguf = await readGguf(file);
+    const shape: QwenProjectorShape = {
+      ...TINY_QWEN,
+      type: "qwen2.5vl_merger",
+      windowSize: undefined,
+      wholePattern: 4,
+    };
+    const gguf = await write(shape);
     expect(gguf.number("clip.vision.window_size")).toBeUndefined();
     const encoder = await openImageEncoder(gguf, backend, { precision: "f32" });
     expect(await compare(gguf, encoder, drawPicture(144, 128), shape)).toBeGreaterThanOrEqual(0.99999);

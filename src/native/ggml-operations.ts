@@ -193,7 +193,7 @@ export function declareGgmlOperations({ base }: Libraries): GgmlOperations {
     flashAttnExt: declare("flash_attn_ext", [...tensors(4), ...times(3, "float")]),
     ropeExt: declare("rope_ext", [...tensors(3), ...times(3, "int"), ...ropeNumbers]),
     ropeSetOffset: declare("rope_set_offset", [pointer, "int"]),
-    ropeMulti: declare("rope_multi", [...tensors(3), ...["int", pointer, "int", "int"], ...ropeNumbers]),
+    ropeMulti: declare("rope_multi", [...tensors(3), "int", pointer, "int", "int", ...ropeNumbers]),
 
     im2col: binary("im2col", ...times(6, "int"), "bool", "int"),
     conv2dDwDirect: binary("conv_2d_dw_direct", ...times(6, "int")),

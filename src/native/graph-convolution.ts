@@ -208,7 +208,7 @@ function slide(name: string, x: Tensor, kernel: Tensor, options: WindowOptions) 
     const reach = dilation * (size - 1) + 1;
     const whole = isCount(size, 1) && isCount(stride, 1) && isCount(padding, 0) && isCount(dilation, 1);
     const short = padding <= LONGEST_SIDE && dilation <= LONGEST_SIDE;
-    requireShape(whole && short && padding < reach && length + 2 * padding >= reach, `${name}`, x, kernel);
+    requireShape(whole && short && padding < reach && length + 2 * padding >= reach, name, x, kernel);
     return Math.floor((length + 2 * padding - reach) / stride) + 1;
   };
   const counts: [number, number] = [

@@ -67,13 +67,13 @@ export abstract class GraphTensors {
 
   /** A tensor with the same elements in every run, such as a mask. */
   constant(values: Float32Array | Int32Array, ...lengths: number[]): Tensor {
-    const tensor = this.#external(values instanceof Int32Array ? "i32" : "f32", lengths, values.slice());
-    if (values.length !== countElements(tensor.shape)) {
+    if (values.length !== countElements(toShape(lengths))) {
       throw new MullError(
         "internal",
         `A constant ${formatShape(lengths)} has not ${values.length} elements.`,
       );
     }
+    const tensor = this.#external(values instanceof Int32Array ? "i32" : "f32", lengths, values.slice());
     // Memory of an output is not used for anything else, so that the values last.
     this.ggml.setOutput(tensor.pointer);
     return tensor;

@@ -49,11 +49,10 @@ export class Graph extends GraphConvolution {
     const { ggml, alloc } = this.backend;
     const readable = outputs.every(({ type, contiguous }) => type === "f32" && contiguous);
     requireShape(readable && outputs.length > 0 && !this.finished, "finish", ...outputs);
-    for (const { pointer, root } of outputs) {
+    for (const { pointer } of outputs) {
       this.#outputs.add(pointer);
-      // Memory of an output is not used again; a view has its memory from its root.
+      // Memory of an output, or of what it is a view of, is not used again.
       ggml.setOutput(pointer);
-      ggml.setOutput(root);
       ggml.buildForwardExpand(this.#graph, pointer);
     }
     // One that no output depends on gets memory as well, because runs will set it.

@@ -46,7 +46,11 @@ function describe(
   strides: Shape,
 ): Tensor {
   return {
-    ...{ pointer, root, type, shape, strides },
+    pointer,
+    root,
+    type,
+    shape,
+    strides,
     contiguous: sameShape(strides, denseStrides(type, shape)),
     rowsContiguous: strides[0] === TENSOR_TYPES[type].blockBytes,
   };

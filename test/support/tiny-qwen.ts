@@ -17,7 +17,7 @@ export interface QwenProjectorShape {
   /** Every so many blocks one sees the whole picture (Qwen2.5-VL). */
   wholePattern: number;
   /** Side of a window in pixels. Default: not written, which means 112. */
-  windowSize?: number;
+  windowSize?: number | undefined;
   /** Blocks with a second way to the text model (Qwen3-VL). */
   deepstack: readonly number[];
   /** Patches a side of the learned positions (Qwen3-VL). */
