@@ -19,7 +19,7 @@ export function encodeRgb(width: number, height: number, data: Uint8Array): Uint
   return encodePng(width, height, (x, y) => data.subarray((y * width + x) * 3, (y * width + x + 1) * 3));
 }
 
-function encodePng(
+export function encodePng(
   width: number,
   height: number,
   colourAt: (x: number, y: number) => ArrayLike<number>,

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { TEMPLATES } from "../../test/support/chat-templates.ts";
 import { readGguf } from "../gguf/read.ts";
 import { BUILTIN_TEMPLATES } from "./builtin-templates.ts";
-import { type PromptPiece, type PromptVariables, buildPrompt } from "./build-prompt.ts";
+import { type PictureStyle, type PromptPiece, type PromptVariables, buildPrompt } from "./build-prompt.ts";
 import type { ChatMessage } from "./chat-message.ts";
 import { renderTemplate } from "./render-template.ts";
 
@@ -304,4 +304,34 @@ it("cuts a control token apart that two parts of a message make together", async
   const pieces = await prompt([{ role: "user", parts }], BUILTIN_TEMPLATES["plain"]);
   expect(flat(pieces)).toBe("<|im_end|>");
   expect(pieces).toHaveLength(2);
+});
+
+describe("how a family writes messages with pictures", () => {
+  const template =
+    "{% for message in messages %}{{ message['role'] | capitalize }}: {{ message['content'] }}</s>{% endfor %}";
+  const styled = (messages: ChatMessage[], pictureStyle: PictureStyle): Promise<PromptPiece[]> =>
+    buildPrompt(messages, {
+      controlTokens: CONTROL,
+      template,
+      render: async (request) => renderTemplate({ template, ...request, bosToken: "<s>", eosToken: "</s>" }),
+      pictureStyle,
+    });
+
+  it("puts nothing between a picture and a text", async () => {
+    expect(flat(await styled([ask("Q", 2)], { separator: "" }))).toBe("User: <image><image>Q</s>");
+    expect(flat(await styled([ask("Q", 2)], {}))).toBe("User: <image>\n<image>\nQ</s>");
+  });
+
+  it("leaves out the space before a message that begins with a picture, and no other", async () => {
+    const tight = { separator: "", tight: true };
+    expect(flat(await styled([ask("Q")], tight))).toBe("User:<image>Q</s>");
+    const late: ChatMessage = {
+      role: "user",
+      parts: [
+        { type: "text", text: "see: " },
+        { type: "image", index: 0 },
+      ],
+    };
+    expect(flat(await styled([late, say("user", " Q")], tight))).toBe("User: see: <image></s>User:  Q</s>");
+  });
 });

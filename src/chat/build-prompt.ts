@@ -14,8 +14,17 @@ export type PromptPiece =
 /** What a caller may ask for beside the messages. */
 export interface PromptVariables extends Pick<StreamRequest, "tools" | "toolChoice" | "think" | "raw"> {}
 
+/** How a family of models writes a message with pictures. */
+export interface PictureStyle {
+  /** What stands between a picture and what follows it in a message. Default: a newline, as LLaVA has it. */
+  separator?: string;
+  /** Whether the space that a template prints before a message is left out where that begins with a picture. */
+  tight?: boolean;
+}
+
 export interface PromptOptions extends PromptVariables {
   template: string;
+  pictureStyle?: PictureStyle | undefined;
   /** Texts of the model's control tokens, such as `</s>`. A user who types one must not create it. */
   controlTokens: readonly string[];
   render: (request: Omit<RenderRequest, "template" | "bosToken" | "eosToken">) => Promise<string>;
@@ -32,14 +41,17 @@ export async function buildPrompt(
   options: PromptOptions,
 ): Promise<PromptPiece[]> {
   if (options.raw === true) return rawPieces(messages);
-  const { template, tools = [], toolChoice = "auto", think } = options;
+  const { template, tools = [], toolChoice = "auto", think, pictureStyle = {} } = options;
   const name = randomBytes(12).toString("hex");
   const marker = (index: number): string => `[mull-${name}-${index}]`;
   const protect = protector(options.controlTokens, `[mull-${name}-cut]`);
+  const start = pictureStyle.tight === true ? `[mull-${name}-start]` : "";
+  const contentOf = (parts: ChatMessage["parts"]): string =>
+    (parts[0]?.type === "image" ? start : "") + joinParts(parts, marker, pictureStyle.separator);
 
   const told = templateTools(tools, toolChoice, protect);
   let rendered = await options.render({
-    messages: templateMessages(messages, (parts) => protect(contentOf(parts, marker)), protect),
+    messages: templateMessages(messages, (parts) => protect(contentOf(parts)), protect),
     ...(told.length === 0 ? {} : { tools: told }),
     variables: thinkVariables(think, template),
     addGenerationPrompt: true,
@@ -47,6 +59,8 @@ export async function buildPrompt(
   // Some templates open a thought whatever they are told; an empty one is how their models skip it.
   const thought = think === false ? openedThought(template, rendered) : undefined;
   if (thought !== undefined) rendered = `${rendered.trimEnd()}\n\n${thought.close}\n\n`;
+
+  if (start !== "") rendered = rendered.replaceAll(` ${start}`, "").replaceAll(start, "");
 
   const pieces: PromptPiece[] = [];
   // Splitting with one capture group: even entries are text, odd ones the number of a picture, or "cut".
@@ -77,12 +91,11 @@ function requireEveryPicture(messages: readonly ChatMessage[], pieces: readonly 
   );
 }
 
-/** LLaVA puts a newline between a picture and the text after it. */
-function contentOf(parts: ChatMessage["parts"], marker: (index: number) => string): string {
+function joinParts(parts: ChatMessage["parts"], marker: (index: number) => string, separator = "\n"): string {
   return parts
     .map((part, place) => {
       if (part.type === "text") return part.text;
-      return marker(part.index) + (place < parts.length - 1 ? "\n" : "");
+      return marker(part.index) + (place < parts.length - 1 ? separator : "");
     })
     .join("");
 }

@@ -9,6 +9,7 @@ import { tileCount } from "./llava-view.ts";
 import { readPinpoints } from "./pinpoints.ts";
 import { readLlavaProjector } from "./read-llava-projector.ts";
 import { tilesPerRun } from "./tile-runs.ts";
+import { readLongestEdge } from "./idefics3-view.ts";
 import { WeightList } from "./weight-list.ts";
 
 const FLOAT_BYTES = 4;
@@ -43,10 +44,17 @@ function estimateByTensors(gguf: Gguf, precision: WeightType): EncoderMemory {
   const patches = (size / (gguf.number("clip.vision.patch_size") ?? 1)) ** 2;
   const width = gguf.number("clip.vision.embedding_length") ?? 0;
   const widest = gguf.number("clip.vision.feed_forward_length") ?? 0;
-  return {
-    weights,
-    picture: patches * (ROWS_ALIVE * width + widest) * FLOAT_BYTES + 6 * size ** 2 * FLOAT_BYTES,
-  };
+  const tiles = mostTiles(gguf, size);
+  const atOnce = tilesPerRun(patches, tiles);
+  const graph = atOnce * patches * (ROWS_ALIVE * width + widest) * FLOAT_BYTES;
+  const pixels = 3 * size ** 2 * FLOAT_BYTES;
+  return { weights, picture: graph + (tiles + atOnce) * pixels };
+}
+
+/** Of a square picture, the whole of it included. */
+function mostTiles(gguf: Gguf, size: number): number {
+  if (visionProjectorType(gguf) !== "idefics3") return 1;
+  return Math.ceil(readLongestEdge(gguf, size) / size) ** 2 + 1;
 }
 
 function estimateLlava(gguf: Gguf, precision: WeightType): EncoderMemory {

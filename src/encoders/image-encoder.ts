@@ -1,3 +1,4 @@
+import type { PictureStyle } from "../chat/build-prompt.ts";
 import type { RgbImage } from "../media/rgb-image.ts";
 import type { PicturePart } from "./picture-layout.ts";
 import type { MediaStep } from "../spec/receipt.ts";
@@ -19,6 +20,8 @@ export interface ImageEncoder {
   readonly rowsSeeEachOther?: boolean;
   /** Most rows of one part; the text model reads those in one piece that see each other. */
   readonly mostRows?: number;
+  /** How messages with pictures are written. Default: as LLaVA has it. */
+  readonly pictureStyle?: PictureStyle;
   /**
    * How a picture of this size stands in the prompt. Known without encoding it, so that overflow is found first.
    *

@@ -35,6 +35,17 @@ const FAMILIES: Readonly<Record<string, LoadEncoder>> = {
     LlavaEncoder.load(gguf, backend, "ldp", precision, options),
   ldpv2: async (gguf, backend, precision, options) =>
     LlavaEncoder.load(gguf, backend, "ldpv2", precision, options),
+  qwen2vl_merger: async (...input) =>
+    (await import("./qwen-encoder.ts")).openQwenEncoder("qwen2vl_merger", ...input),
+  "qwen2.5vl_merger": async (...input) =>
+    (await import("./qwen-encoder.ts")).openQwenEncoder("qwen2.5vl_merger", ...input),
+  qwen3vl_merger: async (...input) =>
+    (await import("./qwen-encoder.ts")).openQwenEncoder("qwen3vl_merger", ...input),
+  gemma3: async (...input) => (await import("./gemma3-encoder.ts")).openGemma3Encoder(...input),
+  idefics3: async (...input) => (await import("./idefics3-encoder.ts")).openIdefics3Encoder(...input),
+  pixtral: async (...input) => (await import("./pixtral-encoder.ts")).PixtralEncoder.load(...input),
+  internvl: async (...input) => (await import("./internvl-encoder.ts")).InternVlEncoder.load(...input),
+  kimivl: async (...input) => (await import("./kimivl-encoder.ts")).KimiVlEncoder.load(...input),
 };
 
 /**

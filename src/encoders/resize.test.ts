@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import type { RgbImage } from "../media/rgb-image.ts";
-import { resizeBicubic } from "./resize.ts";
+import { BILINEAR, LANCZOS } from "./resample-kernels.ts";
+import { bareCanvas, resize, resizeBicubic } from "./resize.ts";
 
 interface Fixture {
   colour: [number, number, number];
@@ -55,4 +56,36 @@ describe("resizeBicubic", () => {
     expect(resizeBicubic(canvas, 10, 30)).toHaveLength(10 * 30 * 3);
     expect(resizeBicubic(canvas, 20, 10)).toHaveLength(20 * 10 * 3);
   });
+});
+
+interface FilterFixture {
+  cases: {
+    kernel: "bilinear" | "lanczos";
+    width: number;
+    height: number;
+    results: { width: number; height: number; pixels: string }[];
+  }[];
+}
+
+const filters = JSON.parse(
+  readFileSync(new URL("fixtures/pillow-filters.json", import.meta.url), "utf8"),
+) as FilterFixture;
+
+describe("resize", () => {
+  for (const { kernel, width, height, results } of filters.cases) {
+    const sizes = results.map((size) => `${size.width} x ${size.height}`).join(", then ");
+    test(`gives Pillow's pixels for ${width} x ${height}, ${kernel}, at ${sizes}`, () => {
+      let image = draw(width, height);
+      for (const size of results) {
+        const data = resize(
+          bareCanvas(image),
+          size.width,
+          size.height,
+          kernel === "bilinear" ? BILINEAR : LANCZOS,
+        );
+        expect(Buffer.from(data).toString("base64")).toBe(size.pixels);
+        image = { width: size.width, height: size.height, data };
+      }
+    });
+  }
 });

@@ -1,5 +1,6 @@
 import type { RgbImage } from "../media/rgb-image.ts";
-import { type ResampleFilter, type Span, WEIGHT_BITS, bicubicFilter } from "./bicubic-filter.ts";
+import { type ResampleFilter, type Span, WEIGHT_BITS, resampleFilter } from "./resample-filter.ts";
+import { BICUBIC, type ResampleKernel } from "./resample-kernels.ts";
 
 /** A picture that lies on a larger area of one colour. The area is never stored: it may be huge. */
 export interface Canvas {
@@ -27,28 +28,37 @@ export function bareCanvas(image: RgbImage): Canvas {
 }
 
 /**
- * Scales to width x height with antialiased bicubic interpolation, bit for bit as Pillow's `Image.resize(size,
- * BICUBIC)` does on 8-bit RGB: columns first, rounded to 8 bits, then rows. Takes (picture rows) x width x 3 bytes
- * of memory.
+ * Scales to width x height with antialiased interpolation, bit for bit as Pillow's `Image.resize(size, kernel)` does on
+ * 8-bit RGB: columns first, rounded to 8 bits, then rows. Takes (picture rows) x width x 3 bytes of memory.
  *
  * Pillow, src/libImaging/Resample.c.
  *
  * @param window the part of the result that is wanted; the rest is not computed. Default: all
  * @returns (window height, window width, 3) uint8
  */
-export function resizeBicubic(canvas: Canvas, width: number, height: number, window?: Window): Uint8Array {
+export function resize(
+  canvas: Canvas,
+  width: number,
+  height: number,
+  kernel: ResampleKernel,
+  window?: Window,
+): Uint8Array {
   const across = window && { start: window.left, length: window.width };
   const down = window && { start: window.top, length: window.height };
-  const narrowed = resizeColumns(canvas, width, across); // (picture rows, window width, 3) uint8
+  const narrowed = resizeColumns(canvas, width, kernel, across); // (picture rows, window width, 3) uint8
   if (window === undefined && canvas.height === height && canvas.image.height === height) return narrowed;
-  return resizeRows(canvas, narrowed, window?.width ?? width, height, down);
+  return resizeRows(canvas, narrowed, { width: window?.width ?? width, height, kernel, window: down });
+}
+
+export function resizeBicubic(canvas: Canvas, width: number, height: number, window?: Window): Uint8Array {
+  return resize(canvas, width, height, BICUBIC, window);
 }
 
 /** All rows of the picture, each with the canvas left and right of it. */
-function resizeColumns(canvas: Canvas, width: number, window?: Span): Uint8Array {
+function resizeColumns(canvas: Canvas, width: number, kernel: ResampleKernel, window?: Span): Uint8Array {
   const { image, colour, left } = canvas;
   if (canvas.width === width && window === undefined) return widenRows(canvas);
-  const filter = bicubicFilter(canvas.width, width, { start: left, length: image.width }, window);
+  const filter = resampleFilter(kernel, canvas.width, width, { start: left, length: image.width }, window);
   const rowBytes = filter.first.length * 3;
   const result = new Uint8Array(image.height * rowBytes);
   for (let y = 0; y < image.height; y++) {
@@ -99,12 +109,15 @@ function resampleRow(
 function resizeRows(
   canvas: Canvas,
   narrowed: Uint8Array,
-  width: number,
-  height: number,
-  window?: Span,
+  {
+    width,
+    height,
+    kernel,
+    window,
+  }: { width: number; height: number; kernel: ResampleKernel; window: Span | undefined },
 ): Uint8Array {
   const span = { start: canvas.top, length: canvas.image.height };
-  const filter = bicubicFilter(canvas.height, height, span, window);
+  const filter = resampleFilter(kernel, canvas.height, height, span, window);
   const { first, count, start, weights, outside } = filter;
   const rowBytes = width * 3;
   const result = new Uint8Array(first.length * rowBytes);

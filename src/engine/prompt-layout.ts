@@ -8,7 +8,7 @@ import { MullError } from "../spec/errors.ts";
 import type { ModelInfo } from "../spec/model.ts";
 import type { Usage } from "../spec/stream.ts";
 import type { PromptImage, PromptRequest } from "./protocol.ts";
-import { cellsOf, type SequenceUnit } from "./sequence.ts";
+import { cellsOf, type ImageUnit, type SequenceUnit } from "./sequence.ts";
 import type { TextModel } from "./text-model.ts";
 import { textOnlyError } from "./text-only-error.ts";
 
@@ -32,9 +32,6 @@ export interface PromptModel {
   render: PromptOptions["render"];
 }
 
-/** A piece of a prompt, tokenised. */
-type Stretch = { tokens: readonly number[] } | { picture: number };
-
 const END_LENGTH = 200;
 /** Room that shrunk pictures leave for an answer of unknown length. */
 const ANSWER_TOKENS = 256;
@@ -50,29 +47,13 @@ export async function layOutPrompt(model: PromptModel, request: PromptRequest): 
     controlTokens: model.controlTokens,
     render: model.render,
     template: model.info.template.source,
+    pictureStyle: model.encoder?.pictureStyle,
     ...request.prompt,
   });
-  const stretches = tokenise(model, pieces);
-  const text = stretches.reduce((sum, stretch) => sum + ("tokens" in stretch ? stretch.tokens.length : 0), 0);
-  const fittings = fitPictures(model, request, text);
-  const units: SequenceUnit[] = [];
-  const pictures: (number | undefined)[] = [];
-  for (const stretch of stretches) {
-    if ("tokens" in stretch) {
-      for (const token of stretch.tokens) {
-        units.push(token);
-        pictures.push(undefined);
-      }
-      continue;
-    }
-    const index = stretch.picture;
-    const fitted = fittings[index];
-    if (fitted === undefined) throw new MullError("internal", `The prompt names picture ${index}.`);
-    for (const unit of unitsOf(fitted, request.images[index] as PromptImage, model.text)) {
-      units.push(unit);
-      pictures.push(typeof unit === "number" ? undefined : index);
-    }
-  }
+  const compose = (pictures: readonly FittedPicture[]): Composition =>
+    composeUnits(model, pieces, request.images, pictures);
+  const fittings = fitPictures(model, request, (some) => cellsOf(compose(some).units.filter(isToken)));
+  const { units, pictures } = compose(fittings);
   if (units.length === 0) {
     throw new MullError("invalid_argument", "The prompt is empty.", { hint: "Write a question." });
   }
@@ -82,34 +63,74 @@ export async function layOutPrompt(model: PromptModel, request: PromptRequest): 
   return { units, pictures, tokens: { total: cellsOf(units), text: cellsOf(units) - image, image }, end };
 }
 
-function tokenise(model: PromptModel, pieces: readonly PromptPiece[]): Stretch[] {
-  const stretches: Stretch[] = [];
-  // A prompt that begins with a picture still begins with the model's BOS.
-  if (pieces[0]?.type === "image") stretches.push({ tokens: model.text.tokenize("", true) });
+type Composition = Pick<PromptLayout, "units" | "pictures">;
+
+/**
+ * Pieces to units. Text around a picture is tokenised together with its neighbours, as the models' own processors do;
+ * texts that were cut apart stay apart.
+ */
+function composeUnits(
+  { text, encoder, info }: PromptModel,
+  pieces: readonly PromptPiece[],
+  images: readonly PromptImage[],
+  fittings: readonly FittedPicture[],
+): Composition {
+  const units: SequenceUnit[] = [];
+  const pictures: (number | undefined)[] = [];
+  let open = "";
+  const close = (): void => {
+    // A prompt that begins with a picture still begins with the model's BOS.
+    for (const token of text.tokenize(open, units.length === 0)) {
+      units.push(token);
+      pictures.push(undefined);
+    }
+    open = "";
+  };
   for (const [place, piece] of pieces.entries()) {
-    if (piece.type === "text") stretches.push({ tokens: model.text.tokenize(piece.text, place === 0) });
-    else if (model.encoder === undefined) throw textOnlyError(model.info.name);
-    else stretches.push({ picture: piece.index });
+    if (piece.type === "text") {
+      if (pieces[place - 1]?.type === "text") close();
+      open += piece.text;
+      continue;
+    }
+    if (encoder === undefined) throw textOnlyError(info.name);
+    const [fitted, image] = [fittings[piece.index], images[piece.index]];
+    if (fitted === undefined || image === undefined) {
+      throw new MullError("internal", `The prompt names picture ${piece.index}.`);
+    }
+    for (const part of partsOf(fitted, image)) {
+      if (typeof part === "string") {
+        open += part;
+        continue;
+      }
+      if (open !== "" || units.length === 0) close();
+      units.push(part);
+      pictures.push(piece.index);
+    }
   }
-  return stretches;
+  if (open !== "") close();
+  return { units, pictures };
+}
+
+function isToken(unit: SequenceUnit): boolean {
+  return typeof unit === "number";
 }
 
 /** How each picture of a request stands in the prompt: by its budget, or smaller where the caller allows that they are shrunk to fit. */
 function fitPictures(
   model: PromptModel,
   { images, overflow, answerTokens }: PromptRequest,
-  promptTokens: number,
+  countTokens: (pictures: readonly FittedPicture[]) => number,
 ): readonly FittedPicture[] {
   const { encoder, text } = model;
   if (encoder === undefined || images.length === 0) {
-    requireFit(text.contextLength, promptTokens, []);
+    requireFit(text.contextLength, countTokens([]), []);
     return [];
   }
   const asked = images.map((picture) => pictureBudget(encoder, picture));
   const fittings = asked.map((picture, index) =>
     fitPicture(encoder, images[index] as PromptImage, picture.asked),
   );
-  const textTokens = promptTokens + fittings.reduce((sum, fitted) => sum + textTokensOf(fitted, text), 0);
+  const textTokens = countTokens(fittings);
   // At least one position must be left for the answer.
   const room = text.contextLength - textTokens - 1;
   const total = asked.reduce((sum, picture) => sum + picture.asked, 0);
@@ -129,38 +150,27 @@ function fitPictures(
   // Not every family can make a picture as small as it was to be.
   requireFit(
     text.contextLength,
-    textTokens,
+    countTokens(smaller),
     smaller.map(({ rows }) => ({ asked: rows })),
   );
   return smaller;
 }
 
-/** A picture as tokens and rows. */
-function unitsOf(
-  { parts, rows, limit }: FittedPicture,
-  { image }: PromptImage,
-  text: TextModel,
-): SequenceUnit[] {
+/** A picture as texts and rows. */
+function partsOf({ parts, rows, limit }: FittedPicture, { image }: PromptImage): (string | ImageUnit)[] {
   const pixels = pictureKey(image);
   const picture = limit === undefined ? pixels : hashFields("picture of at most", { pixels, limit });
   const several = rowsParts(parts).length > 1;
   let part = 0;
-  return parts.flatMap((piece): SequenceUnit[] => {
-    if ("text" in piece) return text.tokenize(piece.text, false);
+  return parts.map((piece): string | ImageUnit => {
+    if ("text" in piece) return piece.text;
     const key = several ? hashFields("part of a picture", { picture, part }) : picture;
     const count = several ? piece.rows : rows;
     const positions = piece.places?.positions ?? count;
     const unit = { key, picture, part, rows: count, positions, ...(limit === undefined ? {} : { limit }) };
     part += 1;
-    return [unit];
+    return unit;
   });
-}
-
-function textTokensOf({ parts }: FittedPicture, text: TextModel): number {
-  return parts.reduce(
-    (sum, part) => ("text" in part ? sum + text.tokenize(part.text, false).length : sum),
-    0,
-  );
 }
 
 /** Positions that are kept free for the answer when pictures are shrunk: a picture that leaves room for no word helps nobody. */

@@ -24,7 +24,9 @@ const LLAVA_TYPES: readonly string[] = ["mlp", "linear"];
 export function validateProjector(gguf: Gguf): void {
   checkKind(gguf);
   const embedding = requireInteger(gguf, "clip.vision.embedding_length", 1, MAX_WIDTH);
-  const feedForward = requireInteger(gguf, "clip.vision.feed_forward_length", 1, MAX_WIDTH);
+  // Old files of Qwen2-VL have 0 here; its loader asks the tensors.
+  const leastWidth = visionProjectorType(gguf) === "qwen2vl_merger" ? 0 : 1;
+  const feedForward = requireInteger(gguf, "clip.vision.feed_forward_length", leastWidth, MAX_WIDTH);
   const blocks = requireInteger(gguf, "clip.vision.block_count", 1, MAX_BLOCKS);
   const heads = requireInteger(gguf, "clip.vision.attention.head_count", 1, MAX_WIDTH);
   optionalInteger(gguf, "clip.vision.projection_dim", 0, MAX_WIDTH);

@@ -53,7 +53,7 @@ export type MediaStep =
   | { action: "resized"; width: number; height: number; filter: string }
   /**
    * It was cut into `columns` x `rows` tiles of `width` x `height`. With `overview`, the whole picture, stretched to
-   * one tile, is seen as well.
+   * one tile, goes with them.
    */
   | { action: "tiled"; columns: number; rows: number; width: number; height: number; overview: boolean }
   /** From here on it was seen as this program shows pictures to the model, not as the model's own code does. */

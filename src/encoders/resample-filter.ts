@@ -1,3 +1,5 @@
+import type { ResampleKernel } from "./resample-kernels.ts";
+
 /**
  * Fixed-point weights of a one-dimensional resampling of a line that is of one colour, except for a picture on it:
  * output i is the sum of `count[i]` pixels of the picture from `first[i]` on, each times its weight, plus the colour
@@ -23,14 +25,15 @@ export interface Span {
 export const WEIGHT_BITS = 22;
 
 /**
- * Weights of Pillow's antialiased bicubic filter for `inputs` pixels that become `outputs`. When a picture shrinks, the
- * cubic is stretched to cover all the pixels that fall into one, so that none is skipped.
+ * Weights of Pillow's antialiased filters for `inputs` pixels that become `outputs`. When a picture shrinks, the kernel
+ * is stretched to cover all the pixels that fall into one, so that none is skipped.
  *
  * Pillow, src/libImaging/Resample.c: precompute_coeffs and normalize_coeffs_8bpc.
  *
  * @param window the outputs that are wanted. Default: all
  */
-export function bicubicFilter(
+export function resampleFilter(
+  kernel: ResampleKernel,
   inputs: number,
   outputs: number,
   picture: Span,
@@ -38,7 +41,7 @@ export function bicubicFilter(
 ): ResampleFilter {
   const scale = inputs / outputs;
   const stretch = Math.max(scale, 1);
-  const support = 2 * stretch;
+  const support = kernel.support * stretch;
   const stride = Math.ceil(support) * 2 + 1;
   const filter: ResampleFilter = {
     first: new Int32Array(window.length),
@@ -54,7 +57,7 @@ export function bicubicFilter(
     const to = Math.min(inputs, Math.trunc(centre + support + 0.5));
     let sum = 0;
     for (let input = from; input < to; input++) {
-      const weight = cubic((input - centre + 0.5) / stretch);
+      const weight = kernel.weight((input - centre + 0.5) / stretch);
       exact[input - from] = weight;
       sum += weight;
     }
@@ -71,13 +74,4 @@ export function bicubicFilter(
     filter.start[output] = output * stride;
   }
   return filter;
-}
-
-/** Keys' cubic convolution kernel with a = -0.5. */
-function cubic(distance: number): number {
-  const a = -0.5;
-  const x = Math.abs(distance);
-  if (x < 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
-  if (x < 2) return (((x - 5) * x + 8) * x - 4) * a;
-  return 0;
 }
