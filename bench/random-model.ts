@@ -13,8 +13,10 @@ import type { PackedTypeName } from "../src/gguf/quantize.ts";
 import { MullError } from "../src/spec/errors.ts";
 import { randomTensor } from "./random.ts";
 
-/** Shape of a text model of the `llama` architecture (Llama, Mistral, Vicuna…). */
+/** Shape of a text model: of Llama, Mistral, Vicuna… or of Qwen-VL. */
 export interface TextModelShape {
+  /** `qwen2vl` has biases on queries, keys and values; `qwen3vl` norms on queries and keys. */
+  architecture: "llama" | "qwen2vl" | "qwen3vl";
   blocks: number;
   /** Width of a context row. */
   embedding: number;
@@ -27,6 +29,10 @@ export interface TextModelShape {
   /** Type of the matrices; norms are always f32. */
   type: Exclude<PackedTypeName, "bf16">;
   seed: number;
+  /** Pairs of a head that turn by time, row, column and nothing (M-RoPE): half a head together. */
+  ropeSections?: readonly [number, number, number, number];
+  /** Blocks to whose output further columns of a picture's rows are added (Qwen3-VL). */
+  deepstackLayers?: number;
   /** Jinja source for `tokenizer.chat_template`. */
   chatTemplate?: string;
   /**
@@ -40,6 +46,7 @@ export interface TextModelShape {
 
 /** A model of 140,000 weights that loads in milliseconds. */
 export const TINY_TEXT_MODEL: TextModelShape = {
+  architecture: "llama",
   blocks: 2,
   embedding: 64,
   feedForward: 128,
@@ -53,6 +60,7 @@ export const TINY_TEXT_MODEL: TextModelShape = {
 
 /** Mistral 7B, which BakLLaVA speaks with: 4.1 GB. */
 export const BAKLLAVA_TEXT_MODEL: TextModelShape = {
+  architecture: "llama",
   blocks: 32,
   embedding: 4096,
   feedForward: 14_336,
@@ -79,21 +87,27 @@ export async function writeRandomTextModel(path: string, shape: Partial<TextMode
 }
 
 function architectureKeys(shape: TextModelShape): Record<string, MetadataValue> {
+  const { architecture, ropeSections, deepstackLayers, pooling } = shape;
+  const keys: Record<string, MetadataValue> = {
+    context_length: uint32(shape.contextLength),
+    embedding_length: uint32(shape.embedding),
+    block_count: uint32(shape.blocks),
+    feed_forward_length: uint32(shape.feedForward),
+    vocab_size: uint32(shape.vocabulary),
+    "attention.head_count": uint32(shape.heads),
+    "attention.head_count_kv": uint32(shape.keyValueHeads),
+    "attention.layer_norm_rms_epsilon": float32(1e-5),
+    "rope.dimension_count": uint32(shape.embedding / shape.heads),
+    "rope.freq_base": float32(10_000),
+    ...(ropeSections === undefined ? {} : { "rope.dimension_sections": int32s(ropeSections) }),
+    ...(deepstackLayers === undefined ? {} : { n_deepstack_layers: uint32(deepstackLayers) }),
+    ...(pooling === undefined ? {} : { pooling_type: uint32(POOLING[pooling]) }),
+  };
   return {
-    "general.architecture": string("llama"),
+    "general.architecture": string(architecture),
     "general.name": string("random weights"),
     "general.file_type": uint32(FILE_TYPES[shape.type]),
-    "llama.context_length": uint32(shape.contextLength),
-    "llama.embedding_length": uint32(shape.embedding),
-    "llama.block_count": uint32(shape.blocks),
-    "llama.feed_forward_length": uint32(shape.feedForward),
-    "llama.vocab_size": uint32(shape.vocabulary),
-    "llama.attention.head_count": uint32(shape.heads),
-    "llama.attention.head_count_kv": uint32(shape.keyValueHeads),
-    "llama.attention.layer_norm_rms_epsilon": float32(1e-5),
-    "llama.rope.dimension_count": uint32(shape.embedding / shape.heads),
-    "llama.rope.freq_base": float32(10_000),
-    ...(shape.pooling === undefined ? {} : { "llama.pooling_type": uint32(POOLING[shape.pooling]) }),
+    ...Object.fromEntries(Object.entries(keys).map(([key, value]) => [`${architecture}.${key}`, value])),
   };
 }
 
@@ -157,8 +171,25 @@ function weights(shape: TextModelShape): TensorSource[] {
     outputs: number,
     deviation = 1 / Math.sqrt(inputs),
   ): TensorSource => randomTensor({ name, type, shape: [inputs, outputs], deviation, seed: seed++ });
-  const norm = (name: string): TensorSource =>
-    randomTensor({ name, type: "f32", shape: [embedding], mean: 1, deviation: 0.1, seed: seed++ });
+  const norm = (name: string, width = embedding): TensorSource =>
+    randomTensor({ name, type: "f32", shape: [width], mean: 1, deviation: 0.1, seed: seed++ });
+  const bias = (name: string, width: number): TensorSource =>
+    randomTensor({ name, type: "f32", shape: [width], deviation: 0.1, seed: seed++ });
+  const headWidth = embedding / shape.heads;
+  const ofQwen = (block: number): TensorSource[] => {
+    if (shape.architecture === "qwen2vl") {
+      return [
+        bias(`blk.${block}.attn_q.bias`, embedding),
+        bias(`blk.${block}.attn_k.bias`, keyValueWidth),
+        bias(`blk.${block}.attn_v.bias`, keyValueWidth),
+      ];
+    }
+    if (shape.architecture === "llama") return [];
+    return [
+      norm(`blk.${block}.attn_q_norm.weight`, headWidth),
+      norm(`blk.${block}.attn_k_norm.weight`, headWidth),
+    ];
+  };
   return [
     matrix("token_embd.weight", embedding, vocabulary, 1),
     ...Array.from({ length: shape.blocks }, (_, block) => [
@@ -171,6 +202,7 @@ function weights(shape: TextModelShape): TensorSource[] {
       matrix(`blk.${block}.ffn_gate.weight`, embedding, feedForward),
       matrix(`blk.${block}.ffn_up.weight`, embedding, feedForward),
       matrix(`blk.${block}.ffn_down.weight`, feedForward, embedding),
+      ...ofQwen(block),
     ]).flat(),
     norm("output_norm.weight"),
     matrix("output.weight", embedding, vocabulary),

@@ -57,7 +57,10 @@ export class Lfm2View {
     const whole = this.#normalise(stretch(image, small), { left: 0, top: 0, ...small });
     if (grid === undefined) {
       return {
-        ...{ tiles: [whole], tileSizes: [small], original, seen: small },
+        tiles: [whole],
+        tileSizes: [small],
+        original,
+        seen: small,
         steps: resizedSteps(original, small),
       };
     }
@@ -73,7 +76,8 @@ export class Lfm2View {
     return {
       tiles: [...tiles, whole],
       tileSizes: [...tiles.map(() => tile), small],
-      ...{ original, seen },
+      original,
+      seen,
       steps: [...resizedSteps(original, seen), { action: "tiled", ...grid, ...tile, overview: true }],
     };
   }
@@ -84,8 +88,7 @@ export class Lfm2View {
 
   #choose(original: Size, limit = Number.POSITIVE_INFINITY): { grid: Grid | undefined; small: Size } {
     const small = this.#smallSize(original, MOST_ROWS);
-    const tiled = this.#isLarge(original);
-    for (let most = MOST_TILES; tiled && most >= LEAST_TILES; most--) {
+    for (let most = this.#isLarge(original) ? MOST_TILES : 0; most >= LEAST_TILES; most--) {
       const grid = closestGrid(original, most);
       if (rowsOf(this.#parts(grid, small)) <= limit) return { grid, small };
     }

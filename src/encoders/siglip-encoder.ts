@@ -62,8 +62,8 @@ export async function openSiglipEncoder(
   const weights = await loadWeights(backend, gguf, list.requests, options);
   try {
     const runs = new TileRuns(backend, {
-      size: { width: config.imageSize, height: config.imageSize },
-      patchSize: config.patchSize,
+      side: config.imageSize,
+      rows: config.patches,
       maxTensors: TENSORS_BESIDE_BLOCKS + TENSORS_PER_BLOCK * config.blocksToRun,
       build(graph, tiles) {
         const across = tiles.shape[0] / config.patchSize;
@@ -101,7 +101,7 @@ export function readSiglipConfig(gguf: Gguf): ClipConfig {
     });
   }
   const config = readClipConfig(gguf);
-  return { ...config, blocksToRun: config.blockCount };
+  return { ...config, blocksToRun: config.blockCount, postNorm: true };
 }
 
 /**

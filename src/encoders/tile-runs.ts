@@ -2,8 +2,8 @@ import type { Backend } from "../native/backend.ts";
 import { Graph } from "../native/graph.ts";
 import type { Tensor } from "../native/tensor.ts";
 
-/** Of a picture in more tiles, so many patches are computed at a time, which bounds the memory that it takes. */
-const PATCHES_PER_RUN = 4096;
+/** Of a picture in more tiles, so many rows are computed at a time, which bounds the memory that it takes. */
+const ROWS_PER_RUN = 4096;
 
 export interface TileSize {
   /** In pixels. */
@@ -12,10 +12,10 @@ export interface TileSize {
 }
 
 export interface TileRunsOptions {
-  /** Of a tile, unless a run says another. */
-  size: TileSize;
-  /** Side of a patch, in pixels. */
-  patchSize: number;
+  /** Side of a tile, in pixels, unless a run says another size. */
+  side: number;
+  /** Rows of the transformer for one such tile. */
+  rows: number;
   /** Most tensors of the graph. */
   maxTensors: number;
   /** @param tiles [width, height, 3, tiles] @returns [columns, rows of a tile, 1, tiles] */
@@ -36,6 +36,7 @@ interface Built extends TileSize {
 export class TileRuns {
   readonly #backend: Backend;
   readonly #options: TileRunsOptions;
+  readonly #square: TileSize;
   #built: Built;
   #last: Promise<unknown> = Promise.resolve();
 
@@ -43,20 +44,21 @@ export class TileRuns {
   constructor(backend: Backend, options: TileRunsOptions) {
     this.#backend = backend;
     this.#options = options;
-    this.#built = this.#build(options.size, 1);
+    this.#square = { width: options.side, height: options.side };
+    this.#built = this.#build(this.#square, 1);
   }
 
   /**
    * Pictures are computed one after the other, in the order of the calls.
    * @param tiles (3, height, width) float32 each
-   * @param sizes of each tile. Default: all as in the options
+   * @param sizes of each tile. Default: squares as in the options
    * @returns (rows of all tiles, columns) float32
    * @throws MullError `aborted`, `out_of_memory`
    */
   async run(
     tiles: readonly Float32Array[],
     signal?: AbortSignal,
-    sizes: readonly TileSize[] = tiles.map(() => this.#options.size),
+    sizes: readonly TileSize[] = tiles.map(() => this.#square),
   ): Promise<Float32Array> {
     const result = this.#last.then(() => this.#runAll(tiles, sizes, signal));
     this.#last = result.catch(() => {});
@@ -68,13 +70,14 @@ export class TileRuns {
     sizes: readonly TileSize[],
     signal?: AbortSignal,
   ): Promise<Float32Array> {
+    const { side, rows } = this.#options;
     const results: Float32Array[] = [];
     for (let start = 0; start < tiles.length;) {
-      const size = sizes[start] ?? this.#options.size;
+      const size = sizes[start] ?? this.#square;
       const alike = sizes.slice(start).findIndex((other) => !isSame(other, size));
       const left = alike < 0 ? tiles.length - start : alike;
-      const patches = (size.width / this.#options.patchSize) * (size.height / this.#options.patchSize);
-      const some = tiles.slice(start, start + tilesPerRun(patches, left));
+      const rowsPerTile = (rows * size.width * size.height) / side ** 2;
+      const some = tiles.slice(start, start + tilesPerRun(rowsPerTile, left));
       if (!isSame(this.#built, size) || this.#built.tiles !== some.length)
         await this.#rebuild(size, some.length);
       const { graph, input, output } = this.#built;
@@ -90,7 +93,7 @@ export class TileRuns {
     try {
       this.#built = this.#build(size, tiles);
     } catch (error) {
-      this.#built = this.#build(this.#options.size, 1);
+      this.#built = this.#build(this.#square, 1);
       throw error;
     }
   }
@@ -121,8 +124,8 @@ function isSame(a: TileSize, b: TileSize): boolean {
 }
 
 /** How many of a picture's tiles are computed at the same time. */
-export function tilesPerRun(patchesPerTile: number, tiles: number): number {
-  return Math.min(tiles, Math.max(1, Math.floor(PATCHES_PER_RUN / patchesPerTile)));
+export function tilesPerRun(rowsPerTile: number, tiles: number): number {
+  return Math.min(tiles, Math.max(1, Math.floor(ROWS_PER_RUN / rowsPerTile)));
 }
 
 function join(parts: readonly Float32Array[]): Float32Array {

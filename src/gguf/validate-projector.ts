@@ -24,7 +24,9 @@ const LLAVA_TYPES: readonly string[] = ["mlp", "linear"];
 export function validateProjector(gguf: Gguf): void {
   checkKind(gguf);
   const embedding = requireInteger(gguf, "clip.vision.embedding_length", 1, MAX_WIDTH);
-  const feedForward = requireInteger(gguf, "clip.vision.feed_forward_length", 1, MAX_WIDTH);
+  // Old files of Qwen2-VL have 0 here; its loader asks the tensors.
+  const leastWidth = visionProjectorType(gguf) === "qwen2vl_merger" ? 0 : 1;
+  const feedForward = requireInteger(gguf, "clip.vision.feed_forward_length", leastWidth, MAX_WIDTH);
   const blocks = requireInteger(gguf, "clip.vision.block_count", 1, MAX_BLOCKS);
   const heads = requireInteger(gguf, "clip.vision.attention.head_count", 1, MAX_WIDTH);
   optionalInteger(gguf, "clip.vision.projection_dim", 0, MAX_WIDTH);
@@ -66,14 +68,6 @@ function checkKind(gguf: Gguf): void {
   if (type === undefined && !legacy) gguf.requireString("clip.projector_type");
   if (type !== undefined && PROJECTOR_TYPES[type]?.takes !== "image") {
     throw invalidModel(gguf.path, `projectors of type ${quote(type)} are not supported`, SUPPORTED_HINT);
-  }
-  // Yi-VL's projector goes by the name of mlp, too, but has norms between its layers.
-  if (gguf.tensors.has("mm.3.weight")) {
-    throw invalidModel(
-      gguf.path,
-      "projectors of type mlp with norms (Yi-VL) are not supported",
-      SUPPORTED_HINT,
-    );
   }
 }
 
@@ -149,7 +143,11 @@ function featureLayers(gguf: Gguf, blocks: number): number {
 
 function checkProjection(gguf: Gguf, features: number): void {
   const width = checkLinear(gguf, "mm.0", features, undefined);
-  if (gguf.tensors.has("mm.2.weight")) checkLinear(gguf, "mm.2", width, undefined);
+  // Yi-VL's projector goes by the name of mlp, too, but has a norm behind each of its layers.
+  if (gguf.tensors.has("mm.3.weight")) {
+    checkNorm(gguf, "mm.1", width);
+    checkNorm(gguf, "mm.4", checkLinear(gguf, "mm.3", width, undefined));
+  } else if (gguf.tensors.has("mm.2.weight")) checkLinear(gguf, "mm.2", width, undefined);
   else if (gguf.string("clip.projector_type") === "mlp") gguf.requireTensor("mm.2.weight");
 }
 

@@ -11,7 +11,11 @@ export const TINY_LFM2: TextModelShape = {
   blocks: 3,
   contextLength: 4096,
   controlTokens: [
-    ...["<|im_start|>", "<|im_end|>", "<|image_start|>", "<|image_end|>", "<|img_thumbnail|>"],
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|image_start|>",
+    "<|image_end|>",
+    "<|img_thumbnail|>",
     ...[1, 2].flatMap((row) => [1, 2].map((column) => `<|img_row_${row}_col_${column}|>`)),
   ],
 };
