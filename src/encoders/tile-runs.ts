@@ -12,7 +12,7 @@ export interface TileRunsOptions {
   rows: number;
   /** Most tensors of the graph. */
   maxTensors: number;
-  /** @param tiles [side, side, 3, tiles] @returns [columns, rows, tiles] */
+  /** @param tiles [side, side, 3, tiles] @returns [columns, rows, 1, tiles] */
   build: (graph: Graph, tiles: Tensor) => Tensor;
 }
 
