@@ -9,6 +9,7 @@ import { tileCount } from "./llava-view.ts";
 import { readPinpoints } from "./pinpoints.ts";
 import { readLlavaProjector } from "./read-llava-projector.ts";
 import { tilesPerRun } from "./tile-runs.ts";
+import { readInternVlConfig } from "./internvl-config.ts";
 import { readLongestEdge } from "./idefics3-view.ts";
 import { WeightList } from "./weight-list.ts";
 
@@ -53,7 +54,9 @@ function estimateByTensors(gguf: Gguf, precision: WeightType): EncoderMemory {
 
 /** Of a square picture, the whole of it included. */
 function mostTiles(gguf: Gguf, size: number): number {
-  if (visionProjectorType(gguf) !== "idefics3") return 1;
+  const type = visionProjectorType(gguf);
+  if (type === "internvl") return readInternVlConfig(gguf).maxTiles + 1;
+  if (type !== "idefics3") return 1;
   return Math.ceil(readLongestEdge(gguf, size) / size) ** 2 + 1;
 }
 
