@@ -460,6 +460,8 @@ describe("quantising", () => {
     const projector = (await settingsOf(both)).load.projector ?? "";
     expect((await readGguf(projector)).number("general.file_type")).toBe(1);
     expect(temporaryFiles()).toEqual([]);
+    // The large files from which they were made have not been stored.
+    expect(await findProblems(store)).toEqual([]);
   });
 
   it("joins a split model", async () => {
