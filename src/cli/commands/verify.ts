@@ -1,6 +1,7 @@
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
 import { MullError } from "../../spec/errors.ts";
 import { shortDigest } from "../../store/digest.ts";
-import { blobsOf } from "../../store/manifest.ts";
 import { type ModelName, formatModelName, nameKey } from "../../store/model-name.ts";
 import type { ModelStore, VerifyEvent } from "../../store/model-store.ts";
 import { openStore } from "../../store/open-store.ts";
@@ -9,6 +10,7 @@ import type { CliContext } from "../cli-context.ts";
 import { errorText } from "../report-error.ts";
 import { createPaint } from "../terminal/colour.ts";
 import { formatBytes, plural } from "../terminal/format-quantity.ts";
+import { sizeOf } from "../terminal/model-files.ts";
 import { safeName } from "../terminal/safe-text.ts";
 import { TransferView } from "../terminal/transfer-view.ts";
 
@@ -47,16 +49,19 @@ interface Findings {
 async function check(store: ModelStore, { env, stderr, signal }: CliContext): Promise<Findings> {
   const view = new TransferView(stderr, env);
   const total = await sizeOfBlobs(store);
+  const show = (completed: number): void =>
+    view.show({ status: "verifying", total, completed: Math.min(total, completed) });
   const broken = new Map<string, ModelName>();
   const faults: string[] = [];
   let intact = 0;
   let bytes = 0;
   let hasObstacle = false;
   try {
-    for await (const event of store.verify({ signal })) {
+    const onProgress = (completed: number): void => show(bytes + completed);
+    for await (const event of store.verify({ signal, onProgress })) {
       bytes += event.kind === "intact" || event.kind === "damaged" ? (event.bytes ?? 0) : 0;
       if (event.kind === "intact") intact += 1;
-      view.show({ status: "verifying", total, completed: Math.min(total, bytes) });
+      show(bytes);
       if (event.kind === "checking" || event.kind === "intact" || event.kind === "leftover") continue;
       for (const name of event.models) broken.set(nameKey(name), name);
       hasObstacle ||= event.kind === "unreadable-manifest" && event.models.length === 0;
@@ -68,19 +73,19 @@ async function check(store: ModelStore, { env, stderr, signal }: CliContext): Pr
   return { intact, bytes, faults, broken: [...broken.values()], hasObstacle };
 }
 
-/** In bytes; blobs that models share count once. */
-async function sizeOfBlobs(store: ModelStore): Promise<number> {
-  const blobs = new Map(
-    (await store.list()).flatMap(({ manifest }) => blobsOf(manifest)).map((blob) => [blob.digest, blob.size]),
-  );
-  return [...blobs.values()].reduce((sum, size) => sum + size, 0);
+/** In bytes: all of them are read, needed or not. */
+async function sizeOfBlobs({ paths }: ModelStore): Promise<number> {
+  const names = await readdir(paths.blobs).catch(() => []);
+  return sizeOf(names.map((name) => join(paths.blobs, name)));
 }
 
 function faultText({ kind, digest, path, models, problem }: VerifyEvent): string {
   const what = digest === undefined ? safeName(path ?? "") : shortDigest(digest);
   const of =
     models.length === 0 ? "" : ` (${models.map((name) => safeName(formatModelName(name))).join(", ")})`;
-  const why = problem === undefined ? "" : `: ${safeName(problem)}`;
+  // Which file it is has been said.
+  const told = problem?.startsWith(`${path} `) === true ? `it${problem.slice(path?.length)}` : problem;
+  const why = told === undefined ? "" : `: ${safeName(told)}`;
   return `${kind === "unreadable-manifest" ? "unreadable" : kind}: ${what}${of}${why}`;
 }
 

@@ -128,6 +128,18 @@ describe("the progress of a transfer on a terminal", () => {
     );
   });
 
+  it("says once that something is over, and again when it is done again", () => {
+    const screen = new Screen();
+    const { view } = viewOn(screen);
+    for (const completed of [5, 10, 10, 10, 5, 10]) {
+      view.show({ status: "verifying sha256 digest", total: 10, completed });
+      view.draw();
+    }
+    view.end();
+    expect(screen.text.match(/100%/g)).toHaveLength(2);
+    expect(screen.text.split("\n")).toHaveLength(2);
+  });
+
   it("leaves what was not finished as it was", () => {
     const screen = new Screen();
     const { view } = viewOn(screen);

@@ -34,6 +34,8 @@ export class TransferView {
   readonly #now: () => number;
   /** In the order in which they began; without those that are over and stand above. */
   readonly #rows = new Map<string, Row>();
+  /** By key, the status of what stands above: it is not said twice. */
+  readonly #over = new Map<string, string>();
   #drawnLines = 0;
   #frame = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -45,11 +47,14 @@ export class TransferView {
   }
 
   readonly show = ({ status, digest, total, completed = 0 }: TransferProgress): void => {
-    const row = this.#rowOf(digest ?? status, status, total);
+    const key = digest ?? status;
+    const isOver = total !== undefined && completed >= total;
+    if (isOver && !this.#rows.has(key) && this.#over.get(key) === status) return;
+    const row = this.#rowOf(key, status, total);
     row.total = total;
     row.completed = completed;
     row.meter.update(completed);
-    row.done = total !== undefined && completed >= total;
+    row.done = isOver;
     if (this.#animated) this.#timer ??= setInterval(() => this.draw(), FRAME_MS).unref();
   };
 
@@ -86,6 +91,7 @@ export class TransferView {
       if (!row.done) break;
       text += `${ESCAPE}K${this.#line(row, width)}\n`;
       this.#rows.delete(key);
+      if (row.total !== undefined) this.#over.set(key, row.status);
     }
     const most = Math.max(1, (this.#stream.rows ?? 24) - 1);
     const lines = [...this.#rows.values()].slice(-most).map((row) => this.#line(row, width));
