@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import {
   appendFileSync,
   chmodSync,
@@ -553,6 +554,23 @@ describe("pins and pruning", () => {
     expect(await store.prune()).toEqual({ removed: [textDigest("x")], freedBytes: 6 });
     expect(existsSync(dead)).toBe(false);
     expect(existsSync(pinOfDead)).toBe(false);
+  });
+
+  it("takes nothing for a lock or a pin that is no file", async () => {
+    const store = newStore();
+    await writeModel(store, "whole", ["weights"]);
+    mkdirSync(store.paths.locks, { recursive: true });
+    const lock = createHash("sha256").update("store").digest("hex").slice(0, 24);
+    for (const name of ["pin.x", `choosing.${lock}.x`, `ticket.${lock}.000000000000001.x`]) {
+      mkdirSync(join(store.paths.locks, `${name}.folder`));
+      symlinkSync("/nonexistent", join(store.paths.locks, `${name}.link`));
+    }
+    expect((await findProblems(store)).filter(({ kind }) => kind !== "leftover")).toEqual([]);
+    await store.remove(nameOf("whole"));
+    expect((await store.prune()).removed).toEqual([]);
+    expect(readdirSync(store.paths.blobs)).toEqual([]);
+    // What is called a pin may be anything; the rest is in nobody's way any more.
+    expect(readdirSync(store.paths.locks).filter((name) => !name.startsWith("pin."))).toEqual([]);
   });
 
   it("counts no bytes that somebody else still links to", async () => {

@@ -93,7 +93,6 @@ describe.skipIf(!hasDockerRegistry)("a process that is killed", () => {
         text: { ...ONE_PIECE, seed: 7 },
         system: "Be kind.",
       });
-      expect(other.projector).toEqual(scenes.published.projector);
       full = await scenes.open();
       await succeed(full.pull());
       await succeed(full.mull(["pull", `http://${full.nameOf(other)}`]));

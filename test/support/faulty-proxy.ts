@@ -10,8 +10,8 @@ export interface Fault {
   headers?: Record<string, string | undefined>;
   /** Changes the bytes of an answer. @param offset in the blob */
   bytes?: (chunk: Buffer, offset: number) => Buffer;
-  /** Sends so many bytes of the answer's body, and then: */
-  after?: { bytes: number; then: "close" | "reset" | "stall" };
+  /** Sends so many bytes of the answer's body, and then it ends it so: */
+  after?: { bytes: number; how: "close" | "reset" | "stall" };
   /** Passes on so many bytes of the request's body, then breaks both connections. */
   cutUploadAfter?: number;
 }
@@ -155,8 +155,8 @@ export async function startFaultyProxy(registry: string): Promise<FaultyProxy> {
       if (seen.what === "blob") proxy.onBytes((blobBytes += part.length));
       if (after === undefined || seen.sent < after.bytes) continue;
       answer.destroy();
-      if (after.then === "stall") return;
-      if (after.then === "reset") (response.socket as Socket).resetAndDestroy();
+      if (after.how === "stall") return;
+      if (after.how === "reset") (response.socket as Socket).resetAndDestroy();
       else response.destroy();
       return;
     }
