@@ -94,7 +94,10 @@ function createProgram(
 
   const runCommand = program
     .command("run")
-    .argument("[model]", "a name (downloaded if it is not here), a saved session, or a .gguf file (default: pico)")
+    .argument(
+      "[model]",
+      "a name (downloaded if it is not here), a saved session, or a .gguf file (default: pico)",
+    )
     .argument("[prompt...]", "what to ask; names pictures where you like")
     .description("Ask a model, or talk with it.")
     .addHelpText("before", RUN_EXAMPLES);
