@@ -1,9 +1,14 @@
 import type { Gguf } from "../gguf/gguf.ts";
-import { tensorBytes } from "../gguf/tensor-types.ts";
+import { visionProjectorType } from "../gguf/projector-types.ts";
+import { TENSOR_TYPES, tensorBytes } from "../gguf/tensor-types.ts";
 import type { WeightType } from "../native/weights.ts";
 import { readClipConfig } from "./clip-config.ts";
 import { listClipVitWeights } from "./clip-vit.ts";
-import { listLlavaProjectorWeights, readLlavaProjectorConfig } from "./llava-projector.ts";
+import type { LlavaProjectorType } from "./llava-projector.ts";
+import { tileCount } from "./llava-view.ts";
+import { readPinpoints } from "./pinpoints.ts";
+import { readLlavaProjector } from "./read-llava-projector.ts";
+import { tilesPerRun } from "./tile-runs.ts";
 import { WeightList } from "./weight-list.ts";
 
 const FLOAT_BYTES = 4;
@@ -22,19 +27,47 @@ export interface EncoderMemory {
  * @throws MullError `invalid_model`
  */
 export function estimateEncoder(gguf: Gguf, precision: WeightType): EncoderMemory {
+  return ["mlp", "linear", "ldp", "ldpv2"].includes(visionProjectorType(gguf))
+    ? estimateLlava(gguf, precision)
+    : estimateByTensors(gguf, precision);
+}
+
+/** Of any other family: all its matrices in the type that it computes with, and a picture of the usual size. */
+function estimateByTensors(gguf: Gguf, precision: WeightType): EncoderMemory {
+  let weights = 0;
+  for (const { shape } of gguf.tensors.values()) {
+    const fits = shape.length === 2 && (shape[0] ?? 0) % TENSOR_TYPES[precision].blockSize === 0;
+    weights += tensorBytes(fits ? precision : "f32", shape);
+  }
+  const size = gguf.number("clip.vision.image_size") ?? 0;
+  const patches = (size / (gguf.number("clip.vision.patch_size") ?? 1)) ** 2;
+  const width = gguf.number("clip.vision.embedding_length") ?? 0;
+  const widest = gguf.number("clip.vision.feed_forward_length") ?? 0;
+  return {
+    weights,
+    picture: patches * (ROWS_ALIVE * width + widest) * FLOAT_BYTES + 6 * size ** 2 * FLOAT_BYTES,
+  };
+}
+
+function estimateLlava(gguf: Gguf, precision: WeightType): EncoderMemory {
   const config = readClipConfig(gguf);
-  const type = gguf.tensors.has("mm.2.weight") ? "mlp" : "linear";
-  const projector = readLlavaProjectorConfig(gguf, type);
+  const { patches, patchSize, embeddingLength, feedForwardLength, imageSize, layerNormEpsilon } = config;
+  const projector = readLlavaProjector(visionProjectorType(gguf) as LlavaProjectorType, {
+    gguf,
+    visionWidth: embeddingLength,
+    patchesPerSide: imageSize / patchSize,
+    layerNormEpsilon,
+  });
   const list = new WeightList(gguf, precision);
   listClipVitWeights(list, config);
-  listLlavaProjectorWeights(list, gguf, projector, config.embeddingLength);
-  const { patches, embeddingLength, feedForwardLength, imageSize } = config;
-  const rows = patches + 1;
+  projector.list(list);
+  const tiles = 1 + Math.max(0, ...readPinpoints(gguf, imageSize).map((size) => tileCount(size, imageSize)));
+  const atOnce = tilesPerRun(patches, tiles);
   const widest = Math.max(feedForwardLength, 2 * projector.embeddingLength);
-  const graph = rows * (ROWS_ALIVE * embeddingLength + widest) * FLOAT_BYTES;
+  const graph = atOnce * (patches + 1) * (ROWS_ALIVE * embeddingLength + widest) * FLOAT_BYTES;
   const pixels = imageSize ** 2 * 3 * FLOAT_BYTES;
   return {
     weights: list.requests.reduce((sum, request) => sum + tensorBytes(request.type, request.shape), 0),
-    picture: graph + 2 * pixels + patches * projector.embeddingLength * FLOAT_BYTES,
+    picture: graph + (tiles + atOnce) * pixels + tiles * patches * projector.embeddingLength * FLOAT_BYTES,
   };
 }

@@ -2,7 +2,8 @@ import type { RgbImage } from "../media/rgb-image.ts";
 import type { MediaStep } from "../spec/receipt.ts";
 import type { ClipConfig } from "./clip-config.ts";
 import type { PreprocessedImage } from "./image-encoder.ts";
-import { type Canvas, resizeBicubic } from "./resize.ts";
+import { normaliseSquare } from "./normalise.ts";
+import { type Canvas, bareCanvas, resizeBicubic } from "./resize.ts";
 
 /**
  * LLaVA 1.5's way to the encoder's input: bars of the mean colour make the picture square, the square is scaled to
@@ -24,7 +25,14 @@ export function preprocessForLlava(
     steps.push({ action: "resized", width: imageSize, height: imageSize, filter: "bicubic, antialiased" });
   }
   return {
-    tiles: [normalise(pixels, imageSize, config)],
+    tiles: [
+      normaliseSquare(
+        { width: imageSize, height: imageSize, data: pixels },
+        { left: 0, top: 0, side: imageSize },
+        config,
+      ),
+    ],
+    original: { width: image.width, height: image.height },
     seen: { width: imageSize, height: imageSize },
     steps,
   };
@@ -48,22 +56,33 @@ function toLevel(mean: number): number {
   return Math.min(255, Math.max(0, Math.trunc(mean * 255)));
 }
 
-/** Interleaved bytes to planes of (level / 255 - mean) / deviation. */
-function normalise(
-  pixels: Uint8Array, // (side, side, 3) uint8
-  side: number,
-  { imageMean, imageStd }: Pick<ClipConfig, "imageMean" | "imageStd">,
-): Float32Array {
-  const planes = new Float32Array(3 * side * side); // (3, side, side) float32
-  for (const channel of [0, 1, 2] as const) {
-    const levels = Float32Array.from(
-      { length: 256 },
-      (_, level) => (level / 255 - imageMean[channel]) / imageStd[channel],
-    );
-    const plane = planes.subarray(channel * side * side, (channel + 1) * side * side);
-    for (let index = 0; index < plane.length; index++) {
-      plane[index] = levels[pixels[index * 3 + channel] as number] as number;
-    }
-  }
-  return planes;
+/**
+ * CLIP's way, which LLaVA 1.0 went: the shorter side is scaled to the encoder's size, and the square in the middle is
+ * what is seen (transformers: CLIPImageProcessor).
+ */
+export function cropForClip(
+  image: RgbImage,
+  config: Pick<ClipConfig, "imageSize" | "imageMean" | "imageStd">,
+): PreprocessedImage {
+  const { imageSize: side } = config;
+  const shorter = Math.min(image.width, image.height);
+  const scaled = (length: number): number =>
+    length === shorter ? side : Math.trunc((side * length) / shorter);
+  const [width, height] = [scaled(image.width), scaled(image.height)];
+  const window = {
+    left: Math.floor((width - side) / 2),
+    top: Math.floor((height - side) / 2),
+    width: side,
+    height: side,
+  };
+  const data = resizeBicubic(bareCanvas(image), width, height, window); // (side, side, 3) uint8
+  const steps: MediaStep[] = [];
+  if (shorter !== side) steps.push({ action: "resized", width, height, filter: "bicubic, antialiased" });
+  if (width !== height) steps.push({ action: "cropped", width: side, height: side });
+  return {
+    tiles: [normaliseSquare({ width: side, height: side, data }, { left: 0, top: 0, side }, config)],
+    original: { width: image.width, height: image.height },
+    seen: { width: side, height: side },
+    steps,
+  };
 }

@@ -1,30 +1,40 @@
 import type { Gguf } from "../gguf/gguf.ts";
+import { visionProjectorType } from "../gguf/projector-types.ts";
 import type { Backend } from "../native/backend.ts";
 import type { LoadWeightsOptions, WeightType } from "../native/weights.ts";
 import { MullError } from "../spec/errors.ts";
-import type { EncoderPrecision } from "../spec/options.ts";
+import type { Compatibility, EncoderPrecision } from "../spec/options.ts";
 import type { ImageEncoder } from "./image-encoder.ts";
 import { LlavaEncoder } from "./llava-encoder.ts";
 import { openFastestPrecision } from "./precision.ts";
 
-export interface OpenImageEncoderOptions extends LoadWeightsOptions {
+export interface OpenImageEncoderOptions extends LoadEncoderOptions {
   /** Default `auto`: the fastest that keeps a cosine of 0.998 to f32 in every row. */
   precision?: EncoderPrecision;
+}
+
+export interface LoadEncoderOptions extends LoadWeightsOptions {
+  /** Reproduces what this program does where it deviates from the model's own code. Default: the model's own code. */
+  compat?: Compatibility;
 }
 
 type LoadEncoder = (
   gguf: Gguf,
   backend: Backend,
   precision: WeightType,
-  options: LoadWeightsOptions,
+  options: LoadEncoderOptions,
 ) => Promise<ImageEncoder>;
 
-/** Families by the projector type in the header. A new family is a file of its own and a line here. */
+/** Families by the projector type in the header, as in `gguf/projector-types.ts`. Their code is loaded when it is needed. */
 const FAMILIES: Readonly<Record<string, LoadEncoder>> = {
   mlp: async (gguf, backend, precision, options) =>
     LlavaEncoder.load(gguf, backend, "mlp", precision, options),
   linear: async (gguf, backend, precision, options) =>
     LlavaEncoder.load(gguf, backend, "linear", precision, options),
+  ldp: async (gguf, backend, precision, options) =>
+    LlavaEncoder.load(gguf, backend, "ldp", precision, options),
+  ldpv2: async (gguf, backend, precision, options) =>
+    LlavaEncoder.load(gguf, backend, "ldpv2", precision, options),
 };
 
 /**
@@ -39,13 +49,24 @@ export async function openImageEncoder(
   { precision = "auto", ...options }: OpenImageEncoderOptions = {},
 ): Promise<ImageEncoder> {
   const load = findFamily(gguf);
+  requireCompatible(gguf, options.compat);
   const open = async (type: WeightType): Promise<ImageEncoder> => load(gguf, backend, type, options);
   return precision === "auto" ? openFastestPrecision(gguf, backend, open) : open(precision);
 }
 
+/** Families that have a way of llama.cpp's beside their own. */
+const IMITATED: readonly string[] = ["mlp", "linear", "ldp", "ldpv2"];
+
+function requireCompatible(gguf: Gguf, compat: Compatibility | undefined): void {
+  const type = visionProjectorType(gguf);
+  if (compat === undefined || IMITATED.includes(type)) return;
+  throw new MullError("invalid_argument", `compat "${compat}" is not for projectors of type ${type}.`, {
+    hint: `It is for ${IMITATED.join(", ")}. Load the model without it.`,
+  });
+}
+
 function findFamily(gguf: Gguf): LoadEncoder {
-  // Files with an encoder for sound, too, name one type for each. The oldest LLaVA files name none.
-  const type = gguf.string("clip.projector_type") ?? gguf.string("clip.vision.projector_type") ?? "mlp";
+  const type = visionProjectorType(gguf);
   const load = Object.hasOwn(FAMILIES, type) ? FAMILIES[type] : undefined;
   if (load !== undefined) return load;
   throw new MullError("invalid_model", `${gguf.path} has a projector of type ${JSON.stringify(type)}.`, {

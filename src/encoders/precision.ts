@@ -4,6 +4,7 @@ import type { Backend } from "../native/backend.ts";
 import { measureMatmul } from "../native/matmul-speed.ts";
 import type { WeightType } from "../native/weights.ts";
 import type { ImageEncoder } from "./image-encoder.ts";
+import { rowsOf } from "./picture-layout.ts";
 import { readPrecisionDecision, writePrecisionDecision } from "./precision-cache.ts";
 import { isSmallEncoder } from "./small-encoder.ts";
 
@@ -29,7 +30,7 @@ export async function openFastestPrecision(gguf: Gguf, backend: Backend, open: O
   const reference = await open("f32");
   const expected = await encodeCalibrationPicture(reference);
   const { embeddingLength, imageSize } = reference;
-  const rows = reference.countTokens(imageSize, imageSize);
+  const rows = rowsOf(reference.layout(imageSize, imageSize));
   await reference.close();
 
   for (const precision of await rankBySpeed(backend, rows)) {

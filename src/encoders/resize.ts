@@ -1,5 +1,5 @@
 import type { RgbImage } from "../media/rgb-image.ts";
-import { type ResampleFilter, WEIGHT_BITS, bicubicFilter } from "./bicubic-filter.ts";
+import { type ResampleFilter, type Span, WEIGHT_BITS, bicubicFilter } from "./bicubic-filter.ts";
 
 /** A picture that lies on a larger area of one colour. The area is never stored: it may be huge. */
 export interface Canvas {
@@ -13,28 +13,47 @@ export interface Canvas {
   colour: readonly [number, number, number];
 }
 
+/** A rectangle of a picture, in pixels. */
+export interface Window {
+  left: number;
+  top: number;
+  width: number;
+  height: number;
+}
+
+/** A picture and nothing around it. */
+export function bareCanvas(image: RgbImage): Canvas {
+  return { image, width: image.width, height: image.height, left: 0, top: 0, colour: [0, 0, 0] };
+}
+
 /**
  * Scales to width x height with antialiased bicubic interpolation, bit for bit as Pillow's `Image.resize(size,
  * BICUBIC)` does on 8-bit RGB: columns first, rounded to 8 bits, then rows. Takes (picture rows) x width x 3 bytes
  * of memory.
  *
  * Pillow, src/libImaging/Resample.c.
+ *
+ * @param window the part of the result that is wanted; the rest is not computed. Default: all
+ * @returns (window height, window width, 3) uint8
  */
-export function resizeBicubic(canvas: Canvas, width: number, height: number): Uint8Array {
-  const narrowed = resizeColumns(canvas, width); // (picture rows, width, 3) uint8
-  if (canvas.height === height && canvas.image.height === height) return narrowed;
-  return resizeRows(canvas, narrowed, width, height); // (height, width, 3) uint8
+export function resizeBicubic(canvas: Canvas, width: number, height: number, window?: Window): Uint8Array {
+  const across = window && { start: window.left, length: window.width };
+  const down = window && { start: window.top, length: window.height };
+  const narrowed = resizeColumns(canvas, width, across); // (picture rows, window width, 3) uint8
+  if (window === undefined && canvas.height === height && canvas.image.height === height) return narrowed;
+  return resizeRows(canvas, narrowed, window?.width ?? width, height, down);
 }
 
 /** All rows of the picture, each with the canvas left and right of it. */
-function resizeColumns(canvas: Canvas, width: number): Uint8Array {
+function resizeColumns(canvas: Canvas, width: number, window?: Span): Uint8Array {
   const { image, colour, left } = canvas;
-  if (canvas.width === width) return widenRows(canvas);
-  const filter = bicubicFilter(canvas.width, width, { start: left, length: image.width });
-  const result = new Uint8Array(image.height * width * 3);
+  if (canvas.width === width && window === undefined) return widenRows(canvas);
+  const filter = bicubicFilter(canvas.width, width, { start: left, length: image.width }, window);
+  const rowBytes = filter.first.length * 3;
+  const result = new Uint8Array(image.height * rowBytes);
   for (let y = 0; y < image.height; y++) {
     const row = image.data.subarray(y * image.width * 3, (y + 1) * image.width * 3);
-    resampleRow(filter, row, colour, result.subarray(y * width * 3, (y + 1) * width * 3));
+    resampleRow(filter, row, colour, result.subarray(y * rowBytes, (y + 1) * rowBytes));
   }
   return result;
 }
@@ -77,13 +96,20 @@ function resampleRow(
   }
 }
 
-function resizeRows(canvas: Canvas, narrowed: Uint8Array, width: number, height: number): Uint8Array {
+function resizeRows(
+  canvas: Canvas,
+  narrowed: Uint8Array,
+  width: number,
+  height: number,
+  window?: Span,
+): Uint8Array {
   const span = { start: canvas.top, length: canvas.image.height };
-  const { first, count, start, weights, outside } = bicubicFilter(canvas.height, height, span);
+  const filter = bicubicFilter(canvas.height, height, span, window);
+  const { first, count, start, weights, outside } = filter;
   const rowBytes = width * 3;
-  const result = new Uint8Array(height * rowBytes);
+  const result = new Uint8Array(first.length * rowBytes);
   const sums = new Int32Array(rowBytes);
-  for (let y = 0; y < height; y++) {
+  for (let y = 0; y < first.length; y++) {
     for (let byte = 0; byte < rowBytes; byte++) {
       sums[byte] = HALF + canvas.colour[(byte % 3) as 0 | 1 | 2] * (outside[y] as number);
     }

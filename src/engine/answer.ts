@@ -1,3 +1,4 @@
+import type { RowPlaces } from "../encoders/picture-layout.ts";
 import type { RgbImage } from "../media/rgb-image.ts";
 import type { Usage } from "../spec/stream.ts";
 import type { Generation, GenerationSettings } from "./generation.ts";
@@ -20,7 +21,7 @@ export interface AnswerRequest {
 /** One request inside the scheduler, from its first unit to its last token. */
 export interface Answer extends AnswerRequest {
   /** Rows of the picture that is being read. */
-  reading: { rows: Float32Array; done: number } | undefined;
+  reading: { rows: Float32Array; places: RowPlaces | undefined; done: number } | undefined;
   /** Undefined until it is its turn. */
   sequence: KvSequence | undefined;
   /** Whether the caches were asked for the beginning of its prompt. */

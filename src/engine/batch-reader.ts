@@ -31,12 +31,13 @@ export class BatchReader {
   readRows(
     rows: Float32Array, // (entries, embeddingLength) float32
     entries: readonly BatchEntry[],
+    seeEachOther: boolean = false,
   ): Promise<void> {
     return this.#read(entries, (padded) => {
-      if (padded.length === entries.length) return this.#text.readRows(rows, padded);
+      if (padded.length === entries.length) return this.#text.readRows(rows, padded, seeEachOther);
       const filled = new Float32Array(padded.length * this.#text.embeddingLength);
       filled.set(rows);
-      return this.#text.readRows(filled, padded);
+      return this.#text.readRows(filled, padded, seeEachOther);
     });
   }
 

@@ -9,7 +9,7 @@ export interface KvSequence {
   /** Whose it is: only requests of the same tenant may begin with a part of it. */
   readonly tenant: string;
   readonly content: Sequence;
-  /** Positions at its beginning that it shares with another. */
+  /** Cells at its beginning that it shares with another. */
   shared: number;
 }
 
@@ -51,7 +51,7 @@ export class KvCache {
   /** Cells in use, about: a shared beginning counts for the sequence that read it. */
   get usedCells(): number {
     return [...this.#live, ...this.#retained].reduce(
-      (sum, { content, shared }) => sum + content.positions - shared,
+      (sum, { content, shared }) => sum + content.cells - shared,
       0,
     );
   }
@@ -95,7 +95,7 @@ export class KvCache {
   adopt(sequence: KvSequence, { source, units, positions }: KnownPrefix): void {
     this.#text.share(source.id, sequence.id, positions);
     sequence.content.append(source.content.units.slice(0, units));
-    sequence.shared = positions;
+    sequence.shared = sequence.content.cells;
     // Used again: stays longer.
     const place = this.#retained.indexOf(source);
     if (place >= 0) this.#retained.push(...this.#retained.splice(place, 1));

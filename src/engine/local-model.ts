@@ -7,6 +7,7 @@ import { BUILTIN_TEMPLATES } from "../chat/builtin-templates.ts";
 import { checkTemplate } from "../chat/check-template.ts";
 import { templateFeatures } from "../chat/template-features.ts";
 import { TemplateRenderer } from "../chat/template-renderer.ts";
+import { rowsOf } from "../encoders/picture-layout.ts";
 import { openImageEncoder } from "../encoders/open-image-encoder.ts";
 import type { Gguf } from "../gguf/gguf.ts";
 import { readGguf } from "../gguf/read.ts";
@@ -92,6 +93,7 @@ export async function loadLocalModel(
       ? undefined
       : await openImageEncoder(projectorFile, backend, {
           precision: options.encoderPrecision,
+          ...(options.compat === undefined ? {} : { compat: options.compat }),
           onProgress: (completed) => onProgress(completed, fileBytes),
         });
   const encoderBytes = projectorFile?.fileBytes ?? 0;
@@ -101,23 +103,35 @@ export async function loadLocalModel(
     adapters: options.adapters,
     contextLength: options.contextLength,
     parallel: (contextLength) => chooseParallel(options, textFile, contextLength, fileBytes),
+    ...(encoder?.rowsSeeEachOther === true ? { mostRows: encoder.mostRows ?? 0 } : {}),
     spareContexts: spareContexts({ exact, embeddingModel }),
     threads,
     embeddingModel,
     memoryMap: mapsFile(textFile, backend.isCpu),
     onProgress: (fraction) => onProgress(encoderBytes + fraction * textFile.fileBytes, fileBytes),
   });
+  if (encoder !== undefined && encoder.embeddingLength !== text.embeddingLength) {
+    throw widthError(projectorFile?.path ?? "", encoder.embeddingLength, textFile.path, text.embeddingLength);
+  }
   onProgress(fileBytes, fileBytes);
 
   const identity = cacheIdentity(cache, digestedFiles, {
     model: options.name,
     device: backend.name,
     engineBuild: LIBRARY_VERSION,
-    encoder: encoder?.precision ?? "",
+    encoder: [encoder?.precision ?? "", ...(options.compat === undefined ? [] : [options.compat])].join(
+      ", as ",
+    ),
   });
   const pictures = encoder === undefined ? undefined : new PictureRows(encoder, cache, identity);
   const snapshots = new PrefixSnapshots(text, pictures, cache, identity);
-  const scheduler = new Scheduler({ text, pictures, snapshots, exact });
+  const scheduler = new Scheduler({
+    text,
+    pictures,
+    snapshots,
+    exact,
+    together: encoder?.rowsSeeEachOther === true,
+  });
 
   const template = chooseTemplate(options, textFile, encoder !== undefined);
   const features = templateFeatures(template.source);
@@ -164,8 +178,9 @@ export async function loadLocalModel(
             encoder: {
               projector: encoder.projector,
               imageSize: encoder.imageSize,
-              tokensPerImage: encoder.countTokens(encoder.imageSize, encoder.imageSize),
+              tokensPerImage: rowsOf(encoder.layout(encoder.imageSize, encoder.imageSize)),
               precision: encoder.precision,
+              ...(options.compat === undefined ? {} : { compat: options.compat }),
             },
           }),
       template,
@@ -215,14 +230,23 @@ function chooseParallel(
 
 /** A projector of another model gives rows of another width: llama.cpp would read past them. */
 function requireSameWidth(textFile: Gguf, projectorFile: Gguf): void {
+  const type = projectorFile.string("clip.projector_type") ?? "mlp";
+  // Of other families only the encoder itself knows, once it is there.
+  if (type !== "mlp" && type !== "linear") return;
   const architecture = textFile.requireString("general.architecture");
   const expected = textFile.requireNumber(`${architecture}.embedding_length`);
-  const output = projectorFile.tensors.get("mm.2.weight") ?? projectorFile.tensors.get("mm.0.weight");
+  const output =
+    projectorFile.tensors.get("mm.3.weight") ??
+    projectorFile.tensors.get("mm.2.weight") ??
+    projectorFile.tensors.get("mm.0.weight");
   const width = output?.shape[1];
-  if (width === expected) return;
-  throw new MullError(
+  if (width !== expected) throw widthError(projectorFile.path, width, textFile.path, expected);
+}
+
+function widthError(projector: string, width: number | undefined, text: string, expected: number): MullError {
+  return new MullError(
     "invalid_model",
-    `${projectorFile.path} makes rows of width ${width}, but ${textFile.path} reads rows of width ${expected}.`,
+    `${projector} makes rows of width ${width}, but ${text} reads rows of width ${expected}.`,
     { hint: "This projector belongs to another model: use the mmproj file published with the text model." },
   );
 }

@@ -11,6 +11,9 @@ export const MOST_SEQUENCES = 256;
 export interface BatchEntry {
   sequence: number;
   position: number;
+  /** Coordinates of a row of a picture, for models that have them: time is the position. */
+  down?: number;
+  across?: number;
   /** Whether logits (or the state) after it are wanted. */
   output: boolean;
 }
@@ -20,22 +23,27 @@ export class NativeBatch {
   readonly #koffi: Koffi;
   readonly #token: NativeArray; // (length) int32
   readonly #embd: NativeArray; // (length, embeddingLength) float32
-  readonly #pos: NativeArray; // (length) int32
+  readonly #pos: NativeArray; // (length) int32; rows with coordinates (4, length): time, down, across, 0
+  readonly #coordinates: boolean;
   readonly #sequenceCount: NativeArray; // (length) int32, all 1
   readonly #sequence: NativeArray; // (length) pointers into #sequenceIds
   readonly #sequenceIds: NativeArray; // (MOST_SEQUENCES) int32: 0, 1, 2, …
   readonly #logits: NativeArray; // (length) int8
 
-  /** @param length most entries */
-  constructor(koffi: Koffi, embeddingLength: number, length: number) {
+  /**
+   * @param length most entries
+   * @param coordinates whether rows have four of them (M-RoPE)
+   */
+  constructor(koffi: Koffi, embeddingLength: number, length: number, coordinates: boolean) {
     this.#koffi = koffi;
+    this.#coordinates = coordinates;
     const allocate = (bytes: number): NativeArray => {
       const address = koffi.alloc("uint8", bytes) as Pointer<"bytes">;
       return { address, memory: koffi.view(address, bytes) };
     };
     this.#token = allocate(length * 4);
     this.#embd = allocate(length * embeddingLength * 4);
-    this.#pos = allocate(length * 4);
+    this.#pos = allocate(length * 4 * (coordinates ? 4 : 1));
     this.#sequenceCount = allocate(length * 4);
     this.#sequence = allocate(length * 8);
     this.#sequenceIds = allocate(MOST_SEQUENCES * 4);
@@ -54,6 +62,7 @@ export class NativeBatch {
     entries: readonly BatchEntry[],
   ): LlamaBatch {
     new Float32Array(this.#embd.memory).set(rows);
+    if (this.#coordinates) this.#placeOnGrid(entries);
     return { ...this.#place(entries), token: null, embd: this.#embd.address };
   }
 
@@ -68,6 +77,17 @@ export class NativeBatch {
       this.#logits,
     ]) {
       this.#koffi.free(array.address);
+    }
+  }
+
+  /** Behind the positions, one list for each further coordinate. */
+  #placeOnGrid(entries: readonly BatchEntry[]): void {
+    const coordinates = new Int32Array(this.#pos.memory);
+    const count = entries.length;
+    for (const [index, { position, down = position, across = position }] of entries.entries()) {
+      coordinates[count + index] = down;
+      coordinates[2 * count + index] = across;
+      coordinates[3 * count + index] = 0;
     }
   }
 

@@ -1,7 +1,9 @@
 import { type CacheKey, rowsKey } from "../cache/cache-key.ts";
 import type { CacheClient } from "../cache/cache-client.ts";
 import type { ImageEncoder } from "../encoders/image-encoder.ts";
+import { type RowPlaces, type RowsPart, rowsOf, rowsParts } from "../encoders/picture-layout.ts";
 import { mergedStep, reduceRows, reductionMethod } from "../encoders/reduce-rows.ts";
+import { MullError } from "../spec/errors.ts";
 import type { RgbImage } from "../media/rgb-image.ts";
 import type { CacheIdentity } from "./cache-identity.ts";
 import type { EncodedImageFacts } from "./protocol.ts";
@@ -15,6 +17,8 @@ const KEPT_FACTS = 1000;
 interface Encoded {
   /** (unit.rows, embeddingLength) float32 */
   rows: Float32Array;
+  /** Where each row lies, for models whose rows have coordinates. */
+  places: RowPlaces | undefined;
   facts: EncodedImageFacts;
 }
 
@@ -45,44 +49,59 @@ export class PictureRows {
     image: RgbImage,
     { client: tenant, signal }: { client: string; signal: AbortSignal },
   ): Promise<Encoded> {
-    const native = this.#encoder.countTokens(image.width, image.height);
-    const name = (rows: number): string => `${tenant}\n${unit.key}\n${rows}`;
-    const kept = this.#kept.get(name(unit.rows));
-    if (kept !== undefined) {
-      this.#keep(name(unit.rows), kept);
-      return { rows: kept, facts: { ...this.#describe(unit, image), cached: true, cachedIn: "rows" } };
+    const parts = rowsParts(this.#encoder.layout(image.width, image.height, unit.limit));
+    const part = parts[unit.part];
+    if (part === undefined) throw new MullError("internal", `The picture has no part ${unit.part}.`);
+    const places = part.places;
+    const name = (rows: number): string => `${tenant}\n${unit.picture}\n${rows}`;
+    const native = rowsOf(parts);
+    const isWhole = parts.length === 1;
+    const reduced = isWhole ? this.#kept.get(name(unit.rows)) : undefined;
+    if (reduced !== undefined) {
+      this.#keep(name(unit.rows), reduced);
+      return {
+        rows: reduced,
+        places,
+        facts: { ...this.#describe(unit, image), cached: true, cachedIn: "rows" },
+      };
     }
     // All rows are what is kept on disk: fewer of them are made again in no time.
-    const whole = { key: unit.key, rows: native };
-    const diskKey = await this.diskKey(whole, tenant);
+    const diskKey = await this.#diskKeyOf(unit.picture, native, tenant);
     const known =
       this.#kept.get(name(native)) ??
       (diskKey === undefined ? undefined : await this.#fromDisk(diskKey, native));
-    const encoded = known ?? (await this.#encode(whole, image, diskKey, signal)); // (native, width) float32
+    const encoded = known ?? (await this.#encode(unit, native, image, diskKey, signal)); // (native, width) float32
     this.#keep(name(native), encoded);
-    const width = this.#encoder.embeddingLength;
-    const grid = this.#encoder.grid(image.width, image.height);
-    const rows = reduceRows(encoded, { width, grid, target: unit.rows });
-    this.#keep(name(unit.rows), rows);
+    const rows = this.#partOf(encoded, parts, unit);
+    if (isWhole) this.#keep(name(unit.rows), rows);
     const facts = this.#describe(unit, image);
-    if (known !== undefined) return { rows, facts: { ...facts, cached: true, cachedIn: "rows" } };
-    return { rows, facts: { ...facts, cached: false } };
+    if (known !== undefined) return { rows, places, facts: { ...facts, cached: true, cachedIn: "rows" } };
+    return { rows, places, facts: { ...facts, cached: false } };
+  }
+
+  /** The rows of one part of a picture; of one that is whole, as many as it may take. */
+  #partOf(encoded: Float32Array, parts: readonly RowsPart[], unit: ImageUnit): Float32Array {
+    const width = this.#encoder.embeddingLength;
+    if (parts.length === 1) return reduceRows(encoded, { width, grid: parts[0]?.grid, target: unit.rows });
+    const start = rowsOf(parts.slice(0, unit.part));
+    return encoded.subarray(start * width, (start + unit.rows) * width);
   }
 
   async #encode(
     unit: ImageUnit,
+    native: number,
     image: RgbImage,
     diskKey: CacheKey | undefined,
     signal: AbortSignal,
   ): Promise<Float32Array> {
-    const preprocessed = this.#encoder.preprocess(image);
+    const preprocessed = this.#encoder.preprocess(image, unit.limit);
     this.#remember(unit, preprocessed);
     signal.throwIfAborted();
-    const rows = await this.#encoder.encode(preprocessed, signal); // (unit.rows, embeddingLength) float32
+    const rows = await this.#encoder.encode(preprocessed, signal); // (native, embeddingLength) float32
     if (diskKey !== undefined) {
       const { width, height } = image;
       const { model } = this.#identity;
-      this.#cache.putRows(diskKey, rows, { model, pictures: [{ width, height }], tokens: unit.rows });
+      this.#cache.putRows(diskKey, rows, { model, pictures: [{ width, height }], tokens: native });
     }
     return rows;
   }
@@ -92,15 +111,19 @@ export class PictureRows {
     return typeof unit === "object" && image !== undefined ? this.#describe(unit, image) : undefined;
   }
 
-  /** Key of a picture's rows, for all that is kept on disk of it; undefined while the digests are not known. */
-  async diskKey(unit: ImageUnit, tenant: string): Promise<CacheKey | undefined> {
+  /** Key of a unit's rows in snapshots; undefined while the digests are not known. */
+  diskKey(unit: ImageUnit, tenant: string): Promise<CacheKey | undefined> {
+    return this.#diskKeyOf(unit.key, unit.rows, tenant);
+  }
+
+  async #diskKeyOf(picture: string, rows: number, tenant: string): Promise<CacheKey | undefined> {
     const digests = await this.#identity.digests();
     if (digests === undefined) return undefined;
     const { encoder, device, engineBuild } = this.#identity;
     return rowsKey({
-      picture: unit.key as CacheKey,
+      picture: picture as CacheKey,
       preprocessing: this.#encoder.preprocessing,
-      budget: { rows: unit.rows, method: reductionMethod(), version: 1 },
+      budget: { rows, method: reductionMethod(), version: 1 },
       projector: digests.projector,
       precision: encoder,
       device,
@@ -115,13 +138,15 @@ export class PictureRows {
   }
 
   #describe(unit: ImageUnit, image: RgbImage): Facts {
-    const native = this.#encoder.countTokens(image.width, image.height);
-    const seen = this.#seen.get(unit.key) ?? this.#remember(unit, this.#encoder.preprocess(image));
-    return describePicture(unit.rows, native, seen);
+    const parts = rowsParts(this.#encoder.layout(image.width, image.height, unit.limit));
+    const native = rowsOf(parts);
+    const seen =
+      this.#seen.get(unit.picture) ?? this.#remember(unit, this.#encoder.preprocess(image, unit.limit));
+    return describePicture(parts.length === 1 ? unit.rows : native, native, seen);
   }
 
-  #remember({ key }: ImageUnit, { seen, steps }: Seen): Seen {
-    this.#seen.set(key, { seen, steps });
+  #remember({ picture }: ImageUnit, { seen, steps }: Seen): Seen {
+    this.#seen.set(picture, { seen, steps });
     if (this.#seen.size > KEPT_FACTS) this.#seen.delete(this.#seen.keys().next().value as string);
     return { seen, steps };
   }

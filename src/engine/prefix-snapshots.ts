@@ -9,7 +9,7 @@ import type { CacheIdentity, FileDigests } from "./cache-identity.ts";
 import type { KvCache, KvSequence } from "./kv-cache.ts";
 import type { PictureRows } from "./picture-rows.ts";
 import type { PromptLayout } from "./prompt-layout.ts";
-import { positionsOf } from "./sequence.ts";
+import { lastPosition, positionsOf } from "./sequence.ts";
 import type { TextModel } from "./text-model.ts";
 
 /** A state larger than this costs more to write than it is likely to save. */
@@ -59,7 +59,7 @@ export class PrefixSnapshots {
     if (snapshot === undefined) return false;
     while (!(await this.#text.restore(sequence.id, snapshot.state))) if (!kv.evict()) return false;
     const units = layout.units.slice(0, found.units);
-    if (this.#text.positions(sequence.id) !== positionsOf(units)) {
+    if (this.#text.positions(sequence.id) !== lastPosition(units) + 1) {
       kv.clear(sequence);
       return false;
     }
@@ -77,7 +77,7 @@ export class PrefixSnapshots {
     if (key !== undefined && (this.#known.has(key) || (await this.#cache.has([key])) !== undefined)) return;
     if (this.#text.stateBytes(id) > MOST_BYTES) return;
     const state = await this.#text.save(id);
-    const tokens = content.positions;
+    const tokens = content.cells;
     const { model } = this.#identity;
     const put = (named: CacheKey | undefined): void => {
       if (named === undefined) return;

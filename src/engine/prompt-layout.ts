@@ -1,12 +1,14 @@
-import { pictureKey } from "../cache/cache-key.ts";
+import { hashFields, pictureKey } from "../cache/cache-key.ts";
 import { type PromptOptions, type PromptPiece, buildPrompt } from "../chat/build-prompt.ts";
 import { rowsForBudget, shrinkAdvice, shrinkToFit } from "../encoders/image-budget.ts";
 import type { ImageEncoder } from "../encoders/image-encoder.ts";
+import { isMergeable, type PicturePart, rowsOf, rowsParts } from "../encoders/picture-layout.ts";
+import type { RowGrid } from "../encoders/row-grid.ts";
 import { MullError } from "../spec/errors.ts";
 import type { ModelInfo } from "../spec/model.ts";
 import type { Usage } from "../spec/stream.ts";
 import type { PromptImage, PromptRequest } from "./protocol.ts";
-import type { SequenceUnit } from "./sequence.ts";
+import { cellsOf, type SequenceUnit } from "./sequence.ts";
 import type { TextModel } from "./text-model.ts";
 import { textOnlyError } from "./text-only-error.ts";
 
@@ -52,7 +54,7 @@ export async function layOutPrompt(model: PromptModel, request: PromptRequest): 
   });
   const stretches = tokenise(model, pieces);
   const text = stretches.reduce((sum, stretch) => sum + ("tokens" in stretch ? stretch.tokens.length : 0), 0);
-  const rows = divideRows(model, request, text);
+  const fittings = fitPictures(model, request, text);
   const units: SequenceUnit[] = [];
   const pictures: (number | undefined)[] = [];
   for (const stretch of stretches) {
@@ -63,19 +65,21 @@ export async function layOutPrompt(model: PromptModel, request: PromptRequest): 
       }
       continue;
     }
-    const picture = request.images[stretch.picture];
-    if (picture === undefined)
-      throw new MullError("internal", `The prompt names picture ${stretch.picture}.`);
-    units.push({ key: pictureKey(picture.image), rows: rows[stretch.picture] as number });
-    pictures.push(stretch.picture);
+    const index = stretch.picture;
+    const fitted = fittings[index];
+    if (fitted === undefined) throw new MullError("internal", `The prompt names picture ${index}.`);
+    for (const unit of unitsOf(fitted, request.images[index] as PromptImage, model.text)) {
+      units.push(unit);
+      pictures.push(typeof unit === "number" ? undefined : index);
+    }
   }
   if (units.length === 0) {
     throw new MullError("invalid_argument", "The prompt is empty.", { hint: "Write a question." });
   }
-  const image = rows.reduce((sum, count) => sum + count, 0);
+  const image = fittings.reduce((sum, { rows }) => sum + rows, 0);
   const last = pieces.at(-1);
   const end = last?.type === "text" ? last.text.slice(-END_LENGTH) : "";
-  return { units, pictures, tokens: { total: text + image, text, image }, end };
+  return { units, pictures, tokens: { total: cellsOf(units), text: cellsOf(units) - image, image }, end };
 }
 
 function tokenise(model: PromptModel, pieces: readonly PromptPiece[]): Stretch[] {
@@ -90,22 +94,26 @@ function tokenise(model: PromptModel, pieces: readonly PromptPiece[]): Stretch[]
   return stretches;
 }
 
-/** Rows of each picture of a request: its budget, or less where the caller allows that they are shrunk to fit. */
-function divideRows(
+/** How each picture of a request stands in the prompt: by its budget, or smaller where the caller allows that they are shrunk to fit. */
+function fitPictures(
   model: PromptModel,
   { images, overflow, answerTokens }: PromptRequest,
-  textTokens: number,
-): readonly number[] {
+  promptTokens: number,
+): readonly FittedPicture[] {
   const { encoder, text } = model;
   if (encoder === undefined || images.length === 0) {
-    requireFit(text.contextLength, textTokens, []);
+    requireFit(text.contextLength, promptTokens, []);
     return [];
   }
   const asked = images.map((picture) => pictureBudget(encoder, picture));
+  const fittings = asked.map((picture, index) =>
+    fitPicture(encoder, images[index] as PromptImage, picture.asked),
+  );
+  const textTokens = promptTokens + fittings.reduce((sum, fitted) => sum + textTokensOf(fitted, text), 0);
   // At least one position must be left for the answer.
   const room = text.contextLength - textTokens - 1;
   const total = asked.reduce((sum, picture) => sum + picture.asked, 0);
-  if (total <= room) return asked.map((picture) => picture.asked);
+  if (total <= room) return fittings;
   const mayShrink = (index: number): boolean => overflow === "shrink" || images[index]?.detail === "auto";
   const fixed = asked.reduce((sum, picture, index) => sum + (mayShrink(index) ? 0 : picture.asked), 0);
   const shrunk = shrinkToFit(
@@ -115,7 +123,44 @@ function divideRows(
   if (shrunk === undefined || shrunk.length === 0) {
     requireFit(text.contextLength, textTokens, asked, shrinkAdvice(asked, room));
   }
-  return asked.map((picture, index) => (mayShrink(index) ? (shrunk?.shift() ?? 0) : picture.asked));
+  const smaller = fittings.map((fitted, index) =>
+    mayShrink(index) ? fitPicture(encoder, images[index] as PromptImage, shrunk?.shift() ?? 0) : fitted,
+  );
+  // Not every family can make a picture as small as it was to be.
+  requireFit(
+    text.contextLength,
+    textTokens,
+    smaller.map(({ rows }) => ({ asked: rows })),
+  );
+  return smaller;
+}
+
+/** A picture as tokens and rows. */
+function unitsOf(
+  { parts, rows, limit }: FittedPicture,
+  { image }: PromptImage,
+  text: TextModel,
+): SequenceUnit[] {
+  const pixels = pictureKey(image);
+  const picture = limit === undefined ? pixels : hashFields("picture of at most", { pixels, limit });
+  const several = rowsParts(parts).length > 1;
+  let part = 0;
+  return parts.flatMap((piece): SequenceUnit[] => {
+    if ("text" in piece) return text.tokenize(piece.text, false);
+    const key = several ? hashFields("part of a picture", { picture, part }) : picture;
+    const count = several ? piece.rows : rows;
+    const positions = piece.places?.positions ?? count;
+    const unit = { key, picture, part, rows: count, positions, ...(limit === undefined ? {} : { limit }) };
+    part += 1;
+    return [unit];
+  });
+}
+
+function textTokensOf({ parts }: FittedPicture, text: TextModel): number {
+  return parts.reduce(
+    (sum, part) => ("text" in part ? sum + text.tokenize(part.text, false).length : sum),
+    0,
+  );
 }
 
 /** Positions that are kept free for the answer when pictures are shrunk: a picture that leaves room for no word helps nobody. */
@@ -128,20 +173,41 @@ function answerRoom(answerTokens: number | undefined, contextLength: number): nu
 export function pictureBudget(
   encoder: ImageEncoder,
   { image, name, detail, maxTokens }: PromptImage,
-): { name: string; native: number; asked: number; grid?: { rows: number; columns: number } } {
-  const native = encoder.countTokens(image.width, image.height);
-  const grid = encoder.grid(image.width, image.height);
-  const budget = {
+): { name: string; native: number; asked: number; grid?: RowGrid } {
+  const parts = encoder.layout(image.width, image.height);
+  const native = rowsOf(parts);
+  const grid = isMergeable(parts) ? rowsParts(parts)[0]?.grid : undefined;
+  const wanted = rowsForBudget(grid ?? native, {
     name,
     ...(detail === undefined ? {} : { detail }),
     ...(maxTokens === undefined ? {} : { maxTokens }),
-  };
-  return {
-    name,
-    native,
-    asked: rowsForBudget(grid ?? native, budget),
-    ...(grid === undefined ? {} : { grid }),
-  };
+  });
+  const { rows: asked } = fitPicture(encoder, { image }, wanted);
+  return { name, native, asked, ...(grid === undefined ? {} : { grid }) };
+}
+
+/** How a picture stands in the prompt when it may take so many rows. */
+export interface FittedPicture {
+  parts: readonly PicturePart[];
+  /** Rows that it takes: more than it may where the family cannot make fewer. */
+  rows: number;
+  /** What the encoder is told; undefined when that changes nothing. */
+  limit: number | undefined;
+}
+
+export function fitPicture(
+  encoder: ImageEncoder,
+  { image }: Pick<PromptImage, "image">,
+  rows: number,
+): FittedPicture {
+  const { width, height } = image;
+  const whole = encoder.layout(width, height);
+  const native = rowsOf(whole);
+  if (rows >= native) return { parts: whole, rows: native, limit: undefined };
+  const smaller = encoder.layout(width, height, rows);
+  const made = rowsOf(smaller);
+  const limit = made === native ? undefined : rows;
+  return { parts: smaller, rows: isMergeable(smaller) ? Math.min(made, rows) : made, limit };
 }
 
 function requireFit(

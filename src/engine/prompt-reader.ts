@@ -3,6 +3,7 @@ import { type Answer, tellReceipt } from "./answer.ts";
 import { type BatchReader, placesOf } from "./batch-reader.ts";
 import type { KvCache, KvSequence } from "./kv-cache.ts";
 import type { PictureRows } from "./picture-rows.ts";
+import type { BatchEntry } from "./native-batch.ts";
 import type { PrefixSnapshots } from "./prefix-snapshots.ts";
 import type { SchedulerCounters } from "./scheduler-counters.ts";
 import type { SequenceUnit } from "./sequence.ts";
@@ -30,6 +31,8 @@ export interface PromptReaderParts {
   snapshots: PrefixSnapshots;
   counters: SchedulerCounters;
   exact: boolean;
+  /** Whether all rows of a part of a picture see each other, and are read in one piece. */
+  together: boolean;
 }
 
 /** Reads prompts piece by piece: what the caches know is taken over, pictures are encoded on the way. */
@@ -56,7 +59,7 @@ export class PromptReader {
     const next = content.units.length;
     const unit = units[next];
     const started = performance.now();
-    const before = content.positions + (answer.reading?.done ?? 0);
+    const before = content.cells + (answer.reading?.done ?? 0);
     const encodedBefore = answer.timings.encodeMs;
     let last = -1;
     if (typeof unit === "object") {
@@ -65,7 +68,7 @@ export class PromptReader {
     } else {
       last = await this.#readTokens(answer, next, quick);
     }
-    const completed = content.positions + (answer.reading?.done ?? 0);
+    const completed = content.cells + (answer.reading?.done ?? 0);
     const took = performance.now() - started - (answer.timings.encodeMs - encodedBefore);
     answer.timings.prefillMs += took;
     counters.prefillSeconds += took / 1000;
@@ -89,19 +92,19 @@ export class PromptReader {
     const restored = await snapshots.restore(kv, sequence, layout, known?.positions ?? 0);
     if (!restored && known !== undefined) kv.adopt(sequence, known);
     answer.timings.restoreMs = performance.now() - started;
-    const { positions, units } = sequence.content;
-    usage.inputTokens.cached = positions;
+    const { cells, units } = sequence.content;
+    usage.inputTokens.cached = cells;
     counters.promptTokens += usage.inputTokens.total;
-    counters.cachedTokens += positions;
+    counters.cachedTokens += cells;
     const cachedIn = restored ? "snapshot" : "context";
     for (let place = 0; place < units.length; place++) {
       const index = layout.pictures[place];
-      if (index === undefined) continue;
+      if (index === undefined || isFurtherPart(units[place])) continue;
       counters.cachedImages[cachedIn] += 1;
       const facts = pictures?.facts(layout.units[place], answer.images[index]);
       if (facts !== undefined) tellReceipt(answer, index, { ...facts, cached: true, cachedIn });
     }
-    answer.emit({ type: "progress", stage: "prefill", completed: positions, total: usage.inputTokens.total });
+    answer.emit({ type: "progress", stage: "prefill", completed: cells, total: usage.inputTokens.total });
   }
 
   /** Units at the end of a prompt that must be read in any case. */
@@ -121,9 +124,10 @@ export class PromptReader {
     const total = answer.images.length;
     answer.emit({ type: "progress", stage: "encode", completed: index, total });
     const started = performance.now();
-    const { rows, facts } = await pictures.rows(unit, image, answer);
+    const { rows, places, facts } = await pictures.rows(unit, image, answer);
     const took = performance.now() - started;
     answer.timings.encodeMs += took;
+    if (isFurtherPart(unit)) return (answer.reading = { rows, places, done: 0 });
     if (facts.cached) counters.cachedImages.rows += 1;
     else {
       counters.encodedImages += 1;
@@ -131,20 +135,22 @@ export class PromptReader {
     }
     tellReceipt(answer, index, facts);
     answer.emit({ type: "progress", stage: "encode", completed: index + 1, total });
-    return (answer.reading = { rows, done: 0 });
+    return (answer.reading = { rows, places, done: 0 });
   }
 
   /** The next rows of a picture; its unit counts as read when all are. */
   async #readRows(answer: Answer, total: number, reading: Reading, quick: boolean): Promise<void> {
     const { text, batches } = this.#parts;
     const { content, id } = sequenceOf(answer);
-    const count = this.#pieceLength(total - reading.done, quick);
+    // Rows that see each other must be there together.
+    const { together } = this.#parts;
+    const count = together ? total : this.#pieceLength(total - reading.done, quick);
     const isLast = reading.done + count === total;
     const width = text.embeddingLength;
     const rows = reading.rows.subarray(reading.done * width, (reading.done + count) * width);
     const endsPrompt = isLast && content.units.length + 1 === answer.layout.units.length;
-    const places = placesOf(id, content.positions + reading.done, count, endsPrompt);
-    await this.#timed(count, () => batches.readRows(rows, places));
+    const places = placesOfRows(id, content.positions, reading, count, endsPrompt);
+    await this.#timed(count, () => batches.readRows(rows, places, together));
     reading.done += count;
     if (!isLast) return;
     answer.reading = undefined;
@@ -195,6 +201,28 @@ export class PromptReader {
       this.#rate = Number.isFinite(this.#rate) ? 0.7 * this.#rate + 0.3 * rate : rate;
     }
   }
+}
+
+/** Rows of a picture go one after the other, or where their coordinates say. */
+function placesOfRows(
+  sequence: number,
+  start: number,
+  { places, done }: Reading,
+  count: number,
+  output: boolean,
+): BatchEntry[] {
+  const entries = placesOf(sequence, start + done, count, output);
+  if (places === undefined) return entries;
+  return entries.map((entry, index) => ({
+    ...entry,
+    position: start + (places.time[done + index] ?? 0),
+    down: start + (places.down[done + index] ?? 0),
+    across: start + (places.across[done + index] ?? 0),
+  }));
+}
+
+function isFurtherPart(unit: SequenceUnit | undefined): boolean {
+  return typeof unit === "object" && unit.part > 0;
 }
 
 function sequenceOf({ sequence }: Answer): KvSequence {

@@ -8,7 +8,7 @@ import type { PictureRows } from "./picture-rows.ts";
 import type { PrefixSnapshots } from "./prefix-snapshots.ts";
 import { PromptReader, READ_LENGTH } from "./prompt-reader.ts";
 import { type SchedulerCounters, newCounters } from "./scheduler-counters.ts";
-import { positionsOf, sharedUnits } from "./sequence.ts";
+import { cellsOf, sharedUnits } from "./sequence.ts";
 import type { TextModel } from "./text-model.ts";
 
 export interface SchedulerParts {
@@ -20,6 +20,8 @@ export interface SchedulerParts {
    * row in batches of one and pauses to make room, so it is for small models.
    */
   exact: boolean;
+  /** Whether all rows of a part of a picture see each other, and are read in one piece. */
+  together: boolean;
 }
 
 /**
@@ -236,7 +238,7 @@ export class Scheduler {
       return this.#end(answer);
     }
     const { content } = answer.sequence as NonNullable<typeof answer.sequence>;
-    const room = this.#text.contextLength - content.positions;
+    const room = this.#text.contextLength - content.cells;
     const history = content.units.filter((unit) => typeof unit === "number");
     answer.generation = new Generation(this.#text, {
       ...answer.goal,
@@ -264,6 +266,6 @@ function isAhead(leader: Answer, follower: Answer): boolean {
     return false;
   const shared = sharedUnits(leader.layout.units, follower.layout.units.slice(0, -1));
   // A few common words at the beginning are read sooner than waited for.
-  if (positionsOf(leader.layout.units.slice(0, shared)) < READ_LENGTH) return false;
+  if (cellsOf(leader.layout.units.slice(0, shared)) < READ_LENGTH) return false;
   return leader.sequence.content.units.length < shared;
 }

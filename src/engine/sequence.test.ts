@@ -1,7 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { Sequence, type SequenceUnit, positionsOf, sharedUnits } from "./sequence.ts";
+import { Sequence, type SequenceUnit, lastPosition, positionsOf, sharedUnits } from "./sequence.ts";
 
-const picture = (key: string, rows = 4): SequenceUnit => ({ key, rows });
+const picture = (key: string, rows = 4, positions = rows): SequenceUnit => ({
+  key,
+  picture: key,
+  part: 0,
+  rows,
+  positions,
+});
 
 describe("Sequence", () => {
   it("counts a picture as its rows", () => {
@@ -11,6 +17,17 @@ describe("Sequence", () => {
     expect(positionsOf(sequence.units)).toBe(6);
     sequence.clear();
     expect(sequence.positions).toBe(0);
+    expect(sequence.cells).toBe(0);
+  });
+
+  it("counts positions of rows with coordinates apart from their cells", () => {
+    const sequence = new Sequence();
+    sequence.append([1, picture("a", 12, 4)]);
+    expect(sequence.positions).toBe(5);
+    expect(sequence.cells).toBe(13);
+    expect(lastPosition(sequence.units)).toBe(1);
+    sequence.append([2]);
+    expect(lastPosition(sequence.units)).toBe(5);
   });
 });
 

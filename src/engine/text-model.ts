@@ -26,9 +26,14 @@ export interface TextModelOptions extends OpenModelOptions {
   /** Contexts that the KV cache holds beyond those. Default 0. */
   spareContexts?: number;
   threads: number;
+  /** Most rows that are read in one piece because they see each other. Default 0. */
+  mostRows?: number;
   /** Pool the states of a text into one, as the file of an embedding model says. */
   embeddingModel: boolean;
 }
+
+/** MROPE and IMROPE of `enum llama_rope_type`: positions of rows have several coordinates. */
+const COORDINATE_ROPES: readonly number[] = [8, 40];
 
 /** What became of a batch. `no-room`: nothing was read, the KV cache is full. `aborted`: nothing was read. */
 export type DecodeOutcome = "done" | "no-room" | "aborted";
@@ -74,7 +79,8 @@ export class TextModel {
     this.parallel = options.parallel(this.contextLength);
     const cells = kvCells(this.contextLength, this.parallel + (options.spareContexts ?? 0));
     // Attention without a causal mask looks at a text as a whole: it must come in one piece.
-    const batchLength = options.embeddingModel ? Math.max(BATCH_LENGTH, cells) : BATCH_LENGTH;
+    const least = Math.max(BATCH_LENGTH, options.mostRows ?? 0);
+    const batchLength = options.embeddingModel ? Math.max(least, cells) : least;
     this.#context = createContext(llama, this.#model, this.#abort, { ...options, cells, batchLength });
     applyAdapters(llama, this.#model, this.#context, options.adapters);
     this.#memory = llama.getMemory(this.#context);
@@ -84,7 +90,8 @@ export class TextModel {
     this.vocabularySize = llama.vocabNTokens(this.#vocab);
     this.parameters = Number(llama.modelNParams(this.#model));
     this.canCut = !llama.modelIsRecurrent(this.#model) && !llama.modelIsHybrid(this.#model);
-    this.#batch = new NativeBatch(libraries.koffi, this.embeddingLength, batchLength);
+    const hasCoordinates = COORDINATE_ROPES.includes(llama.modelRopeType(this.#model));
+    this.#batch = new NativeBatch(libraries.koffi, this.embeddingLength, batchLength, hasCoordinates);
   }
 
   /**
@@ -135,12 +142,23 @@ export class TextModel {
     return this.#decode(this.#batch.ofTokens(tokens, entries));
   }
 
-  /** Reads rows as if they were the embeddings of tokens; at most BATCH_LENGTH. */
+  /**
+   * Reads rows as if they were the embeddings of tokens; at most BATCH_LENGTH, or `mostRows`.
+   * @param seeEachOther whether each sees those after it, too
+   */
   async readRows(
     rows: Float32Array, // (entries, embeddingLength) float32
     entries: readonly BatchEntry[],
+    seeEachOther: boolean,
   ): Promise<DecodeOutcome> {
-    return this.#decode(this.#batch.ofRows(rows, entries));
+    const batch = this.#batch.ofRows(rows, entries);
+    if (!seeEachOther) return this.#decode(batch);
+    this.#llama.setCausalAttn(this.#context, false);
+    try {
+      return await this.#decode(batch);
+    } finally {
+      this.#llama.setCausalAttn(this.#context, true);
+    }
   }
 
   /** Logits after the entry at `index` of the last batch, valid until the next one: (vocabulary) float32. */

@@ -1,4 +1,5 @@
 import type { Gguf } from "./gguf.ts";
+import { PROJECTOR_TYPES, visionProjectorType } from "./projector-types.ts";
 import { invalidModel, quote } from "./invalid-model.ts";
 import { checkShape, optionalInteger, requireInteger, requirePositive } from "./key-checks.ts";
 
@@ -6,12 +7,17 @@ const MAX_BLOCKS = 512;
 const MAX_WIDTH = 2 ** 17;
 const MAX_IMAGE_SIZE = 8192;
 const MAX_PATCHES_PER_SIDE = 1024;
-const SUPPORTED_HINT = "mull runs LLaVA 1.0 and 1.5 projectors: the types mlp and linear.";
+const SUPPORTED_HINT = `mull runs projectors of these types: ${Object.entries(PROJECTOR_TYPES)
+  .map(([type, { family }]) => `${type} (${family})`)
+  .join(", ")}.`;
+
+/** Families whose every tensor is checked here; those of all others are checked by their loader, in the engine process. */
+const LLAVA_TYPES: readonly string[] = ["mlp", "linear"];
 
 /**
- * Checks that a GGUF is a CLIP vision encoder with a LLaVA projector (`mlp` or `linear`), that all its numbers
- * are in range, and that every tensor the encoder reads is there with the right shape. Files from 2023, which
- * say `clip.has_llava_projector` and no `clip.projector_type`, are accepted.
+ * Checks that a GGUF is a vision encoder with a projector of a family that mull runs, and that its numbers are in
+ * range; of LLaVA's, also that every tensor the encoder reads is there with the right shape. Files from 2023, which say
+ * `clip.has_llava_projector` and no `clip.projector_type`, are accepted.
  *
  * @throws MullError `invalid_model` that names the key or tensor
  */
@@ -21,13 +27,18 @@ export function validateProjector(gguf: Gguf): void {
   const feedForward = requireInteger(gguf, "clip.vision.feed_forward_length", 1, MAX_WIDTH);
   const blocks = requireInteger(gguf, "clip.vision.block_count", 1, MAX_BLOCKS);
   const heads = requireInteger(gguf, "clip.vision.attention.head_count", 1, MAX_WIDTH);
+  optionalInteger(gguf, "clip.vision.projection_dim", 0, MAX_WIDTH);
+  requirePositive(gguf, "clip.vision.attention.layer_norm_epsilon");
+  checkStatistics(gguf);
+  if (!LLAVA_TYPES.includes(visionProjectorType(gguf))) {
+    requireInteger(gguf, "clip.vision.image_size", 1, MAX_IMAGE_SIZE);
+    requireInteger(gguf, "clip.vision.patch_size", 1, MAX_IMAGE_SIZE);
+    return;
+  }
   if (embedding % heads !== 0) {
     throw invalidModel(gguf.path, `${heads} attention heads do not divide the embedding length ${embedding}`);
   }
-  optionalInteger(gguf, "clip.vision.projection_dim", 0, MAX_WIDTH);
-  requirePositive(gguf, "clip.vision.attention.layer_norm_epsilon");
   checkActivation(gguf);
-  checkStatistics(gguf);
   checkPatches(gguf, embedding);
   for (const name of ["v.pre_ln", "v.post_ln"]) {
     if (gguf.tensors.has(`${name}.weight`)) checkNorm(gguf, name, embedding);
@@ -50,19 +61,11 @@ function checkKind(gguf: Gguf): void {
   }
   if (!sees)
     throw invalidModel(gguf.path, `"clip.has_vision_encoder" is not true: the file has no vision encoder`);
-  const type = gguf.string("clip.projector_type") ?? gguf.string("clip.vision.projector_type");
+  const type = gguf.string("clip.vision.projector_type") ?? gguf.string("clip.projector_type");
   const legacy = gguf.boolean("clip.has_llava_projector") === true || gguf.tensors.has("mm.0.weight");
   if (type === undefined && !legacy) gguf.requireString("clip.projector_type");
-  if (type !== undefined && type !== "mlp" && type !== "linear") {
+  if (type !== undefined && PROJECTOR_TYPES[type]?.takes !== "image") {
     throw invalidModel(gguf.path, `projectors of type ${quote(type)} are not supported`, SUPPORTED_HINT);
-  }
-  // Yi-VL's projector goes by the name of mlp, too, but has norms between its layers.
-  if (gguf.tensors.has("mm.3.weight")) {
-    throw invalidModel(
-      gguf.path,
-      "projectors of type mlp with norms (Yi-VL) are not supported",
-      SUPPORTED_HINT,
-    );
   }
 }
 
@@ -138,7 +141,11 @@ function featureLayers(gguf: Gguf, blocks: number): number {
 
 function checkProjection(gguf: Gguf, features: number): void {
   const width = checkLinear(gguf, "mm.0", features, undefined);
-  if (gguf.tensors.has("mm.2.weight")) checkLinear(gguf, "mm.2", width, undefined);
+  // Yi-VL's projector goes by the name of mlp, too, but has a norm behind each of its layers.
+  if (gguf.tensors.has("mm.3.weight")) {
+    checkNorm(gguf, "mm.1", width);
+    checkNorm(gguf, "mm.4", checkLinear(gguf, "mm.3", width, undefined));
+  } else if (gguf.tensors.has("mm.2.weight")) checkLinear(gguf, "mm.2", width, undefined);
   else if (gguf.string("clip.projector_type") === "mlp") gguf.requireTensor("mm.2.weight");
 }
 

@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, beforeEach, afterEach, describe, expect, test } from "vitest";
 import { MullError } from "../spec/errors.ts";
 import { Backend } from "./backend.ts";
-import { Graph } from "./graph.ts";
+import { Graph, type InputValues } from "./graph.ts";
 import { loadLibraries } from "./libraries.ts";
 import type { Tensor } from "./tensor.ts";
+import { allocateWeights } from "./weights.ts";
 
 let backend: Backend;
 let graph: Graph;
@@ -65,8 +66,7 @@ describe("operations", () => {
 
   test("squares cuts a picture in reading order", async () => {
     const image = graph.input(4, 2, 1);
-    const kernel = graph.input(2, 2, 1, 1);
-    const squares = graph.squares(image, kernel);
+    const squares = graph.squares(image, 2);
     expect(squares.shape).toEqual([4, 2, 1, 1]);
     expect(await evaluate(image, [1, 2, 3, 4, 5, 6, 7, 8], squares)).toEqual([1, 2, 5, 6, 3, 4, 7, 8]);
   });
@@ -117,6 +117,124 @@ describe("shapes that do not fit are errors", () => {
     const sum = graph.add(x, x);
     graph.finish(sum);
     await expect(graph.run(x, new Float32Array(3), sum)).rejects.toThrow(/does not take/);
+  });
+});
+
+describe("runAll", () => {
+  test("sets several inputs, in any order, and reads several outputs", async () => {
+    const [x, y, order] = [graph.input(2, 2), graph.input(2, 2), graph.inputInt32(2)];
+    const sum = graph.add(x, y);
+    const swapped = graph.getRows(sum, order);
+    graph.finish(swapped, sum);
+    const values = [
+      Float32Array.of(1, 2, 3, 4),
+      Float32Array.of(10, 20, 30, 40),
+      Int32Array.of(1, 0),
+    ] as const;
+    const [first, second] = await graph.runAll(
+      [
+        [order, values[2]],
+        [y, values[1]],
+        [x, values[0]],
+      ],
+      [sum, swapped],
+    );
+    expect([...first]).toEqual([11, 22, 33, 44]);
+    expect([...second]).toEqual([33, 44, 11, 22]);
+  });
+
+  test("an output that is a view keeps its numbers while the graph goes on", async () => {
+    const x = graph.input(64);
+    const middle = graph.reshape(graph.scale(x, 2), 8, 8);
+    let end = graph.matmul(middle, middle);
+    for (let step = 0; step < 4; step++) end = graph.add(graph.scale(end, 3), graph.scale(end, -3));
+    graph.finish(middle, end);
+    const values = Float32Array.from({ length: 64 }, (_, index) => index + 1);
+    const [kept, last] = await graph.runAll([[x, values]], [middle, end]);
+    expect([...kept]).toEqual(Array.from(values, (value) => 2 * value));
+    expect([...last]).toEqual(Array.from({ length: 64 }, () => 0));
+  });
+
+  test("constants are the same in every run, also where their memory could be used again", async () => {
+    const x = graph.input(4);
+    const values = Float32Array.of(1, 2, 3, 4);
+    const constant = graph.constant(values, 4);
+    values.fill(0);
+    let y = graph.add(graph.scale(constant, 1), x);
+    for (let step = 0; step < 5; step++) y = graph.scale(graph.add(y, x), 1);
+    graph.finish(y);
+    for (const number of [0, 1, -7]) {
+      const result = await graph.run(x, new Float32Array(4).fill(number), y);
+      expect([...result]).toEqual([1, 2, 3, 4].map((value) => value + 6 * number));
+    }
+  });
+
+  test("an input, a part of one and an unused one may be outputs", async () => {
+    const [x, unused] = [graph.input(2, 2), graph.input(3)];
+    const part = graph.rows(x, 1, 1);
+    graph.finish(x, part);
+    const [whole, end] = await graph.runAll(
+      [
+        [x, Float32Array.of(1, 2, 3, 4)],
+        [unused, new Float32Array(3)],
+      ],
+      [x, part],
+    );
+    expect([...whole]).toEqual([1, 2, 3, 4]);
+    expect([...end]).toEqual([3, 4]);
+  });
+
+  test("refuses inputs that are missing, there twice, of another type or none at all", async () => {
+    const [x, order] = [graph.input(2), graph.inputInt32(2)];
+    const sum = graph.add(x, x);
+    graph.finish(sum);
+    const [numbers, integers] = [new Float32Array(2), new Int32Array(2)];
+    const run = async (...inputs: InputValues[]): Promise<unknown> => graph.runAll(inputs, [sum]);
+    await expect(run([x, numbers])).rejects.toThrow(/lacks 1 of/);
+    await expect(run()).rejects.toThrow(/lacks 2 of/);
+    await expect(run([x, numbers], [x, numbers])).rejects.toThrow(/does not take/);
+    await expect(run([x, numbers], [order, numbers])).rejects.toThrow(/does not take/);
+    await expect(run([x, integers], [order, integers])).rejects.toThrow(/does not take/);
+    await expect(run([x, numbers], [order, integers], [sum, numbers])).rejects.toThrow(/does not take/);
+    await expect(run([x, numbers], [order, integers])).resolves.toHaveLength(1);
+  });
+
+  test("refuses outputs that were not promised", async () => {
+    const x = graph.input(2);
+    const middle = graph.add(x, x);
+    const end = graph.add(middle, x);
+    graph.finish(end);
+    await expect(graph.run(x, new Float32Array(2), middle)).rejects.toThrow(/without such an output/);
+  });
+
+  test("runs between finish and close, and can be closed twice", async () => {
+    const other = new Graph(backend, { maxTensors: 8 });
+    const x = other.input(2);
+    const y = other.add(x, x);
+    await expect(other.run(x, new Float32Array(2), y)).rejects.toThrow(/after it is finished/);
+    other.finish(y);
+    expect(() => other.finish(y)).toThrow(MullError);
+    expect(() => other.add(x, x)).toThrow(/finished graph/);
+    await other.close();
+    await other.close();
+    await expect(other.run(x, new Float32Array(2), y)).rejects.toThrow(/until it is closed/);
+  });
+
+  test("more weights than tensors", async () => {
+    const names = Array.from({ length: 40 }, (_, index) => `w${index}`);
+    const weights = allocateWeights(
+      backend,
+      names.map((name) => ({ name, shape: [2], type: "f32" as const })),
+    );
+    for (const name of names) backend.api.tensorSet(weights.get(name).pointer, Float32Array.of(1, 2), 0, 8);
+    const small = new Graph(backend, { maxTensors: 39 });
+    let sum = weights.get("w0");
+    for (const name of names.slice(1)) sum = small.add(sum, weights.get(name));
+    small.finish(sum);
+    const [result] = await small.runAll([], [sum]);
+    expect([...result]).toEqual([40, 80]);
+    await small.close();
+    await weights.close();
   });
 });
 

@@ -83,6 +83,8 @@ export interface Llama {
   modelGetVocab(model: LlamaModel): LlamaVocab;
   modelNCtxTrain(model: LlamaModel): number;
   modelNEmbdInp(model: LlamaModel): number;
+  /** `enum llama_rope_type` */
+  modelRopeType(model: LlamaModel): number;
   modelNParams(model: LlamaModel): number | bigint;
   modelNEmbdOut(model: LlamaModel): number;
   /** The state of a sequence cannot be cut: it is one vector per layer, not one per position. */
@@ -126,6 +128,7 @@ export interface Llama {
   stateSeqSetData(context: LlamaContext, source: Bytes, size: number, sequence: number): Promise<number>;
   /** Whether decoding also yields the last layer's states. */
   setEmbeddings(context: LlamaContext, on: boolean): void;
+  setCausalAttn(context: LlamaContext, on: boolean): void;
   /** (n_embd_out) float32 of the i-th token of the last batch. */
   getEmbeddingsIth(context: LlamaContext, index: number): Pointer<"bytes"> | null;
   /** (n_embd_out) float32 of a sequence, pooled. */
@@ -172,6 +175,7 @@ export function declareLlama({ koffi, llama }: Libraries): Llama {
     modelGetVocab: declare("model_get_vocab", pointer, [pointer]),
     modelNCtxTrain: declare("model_n_ctx_train", "int32", [pointer]),
     modelNEmbdInp: declare("model_n_embd_inp", "int32", [pointer]),
+    modelRopeType: declare("model_rope_type", "int32", [pointer]),
     modelNParams: declare("model_n_params", "uint64", [pointer]),
     vocabNTokens: declare("vocab_n_tokens", "int32", [pointer]),
     vocabIsEog: declare("vocab_is_eog", "bool", [pointer, "int32"]),
@@ -191,6 +195,7 @@ export function declareLlama({ koffi, llama }: Libraries): Llama {
     stateSeqGetData: (...call) => onPool(getData, call),
     stateSeqSetData: (...call) => onPool(setData, call),
     setEmbeddings: declare("set_embeddings", "void", [pointer, "bool"]),
+    setCausalAttn: declare("set_causal_attn", "void", [pointer, "bool"]),
     getEmbeddingsIth: declare("get_embeddings_ith", pointer, [pointer, "int32"]),
     getEmbeddingsSeq: declare("get_embeddings_seq", pointer, [pointer, "int32"]),
     poolingType: declare("pooling_type", "int32", [pointer]),

@@ -5,7 +5,7 @@ import { MullError } from "../spec/errors.ts";
 import type { Backend } from "./backend.ts";
 import type { ContextPointer } from "./ggml.ts";
 import { BUFFER_USAGE, type BufferPointer } from "./ggml-backend.ts";
-import { type Tensor, formatShape, toShape } from "./tensor.ts";
+import { type Tensor, denseTensor, formatShape, toShape } from "./tensor.ts";
 import { WeightConverter } from "./weight-converter.ts";
 import { WINDOW_BYTES, WindowReader } from "./window-reader.ts";
 
@@ -109,7 +109,7 @@ export function allocateWeights(backend: Backend, requests: readonly WeightReque
   for (const { name, shape: lengths, type } of requests) {
     const shape = toShape(lengths);
     const pointer = ggml.newTensor4d(context, TENSOR_TYPES[type].id, ...shape);
-    tensors.set(name, { pointer, type, shape, contiguous: true, rowsContiguous: true });
+    tensors.set(name, denseTensor(pointer, type, shape));
   }
   const buffer = alloc.allocContextTensors(context, backend.bufferType);
   if (buffer === null) {

@@ -51,5 +51,12 @@ export type MediaStep =
   | { action: "cropped"; width: number; height: number }
   /** The picture was scaled to this size by this filter, such as "bicubic, antialiased". */
   | { action: "resized"; width: number; height: number; filter: string }
+  /**
+   * It was cut into `columns` x `rows` tiles of `width` x `height`. With `overview`, the whole picture, stretched to
+   * one tile, is seen as well.
+   */
+  | { action: "tiled"; columns: number; rows: number; width: number; height: number; overview: boolean }
+  /** From here on it was seen as this program shows pictures to the model, not as the model's own code does. */
+  | { action: "compat"; with: string }
   /** Experimental: `of` rows of the encoder were merged into `tokens` by this method, such as "grid average". */
   | { action: "merged"; tokens: number; of: number; method: string };

@@ -1,0 +1,24 @@
+import type { Gguf } from "./gguf.ts";
+
+/** A family of encoders, by the projector type that its files name. */
+export interface ProjectorType {
+  /** Models that have it, for people. */
+  family: string;
+  takes: "image" | "audio";
+}
+
+/**
+ * The projector types that mull runs: `clip.projector_type`, or `clip.vision.projector_type` and
+ * `clip.audio.projector_type`. A family is a line here, and its loader in `encoders/open-image-encoder.ts`.
+ */
+export const PROJECTOR_TYPES: Readonly<Record<string, ProjectorType>> = {
+  mlp: { family: "LLaVA 1.5 and 1.6, BakLLaVA, ShareGPT4V, LLaVA-Llama-3, Yi-VL", takes: "image" },
+  linear: { family: "LLaVA 1.0", takes: "image" },
+  ldp: { family: "MobileVLM", takes: "image" },
+  ldpv2: { family: "MobileVLM V2", takes: "image" },
+};
+
+/** The type of a file's vision projector. Files with an encoder for sound, too, name one for each; the oldest name none. */
+export function visionProjectorType(gguf: Gguf): string {
+  return gguf.string("clip.vision.projector_type") ?? gguf.string("clip.projector_type") ?? "mlp";
+}
