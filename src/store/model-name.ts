@@ -23,13 +23,18 @@ export const DEFAULT_HOST = "registry.ollama.ai";
 export const DEFAULT_NAMESPACE = "library";
 export const DEFAULT_TAG = "latest";
 
-/** Ollama's limits: the first character is a letter, a digit or `_`; `:` only in a host, no `.` in a namespace. */
-const PARTS: Readonly<Record<keyof ModelNameParts, RegExp>> = {
-  host: /^\w[\w.:-]{0,349}$/,
-  namespace: /^\w[\w-]{0,79}$/,
-  model: /^\w[\w.-]{0,79}$/,
-  tag: /^\w[\w.-]{0,79}$/,
+/**
+ * Ollama's limits: the first character is a letter, a digit or `_`; `:` only in a host, no `.` in a namespace. Lengths
+ * stand apart: repetitions with a limit make expressions that are slow to compile, and a list has thousands of names.
+ */
+const PARTS: Readonly<Record<keyof ModelNameParts, readonly [pattern: RegExp, longest: number]>> = {
+  host: [/^\w[\w.:-]*$/, 350],
+  namespace: [/^\w[\w-]*$/, 80],
+  model: [/^\w[\w.-]*$/, 80],
+  tag: [/^\w[\w.-]*$/, 80],
 };
+
+const PART_NAMES = Object.keys(PARTS) as (keyof ModelNameParts)[];
 
 /** `[host/][namespace/]model[:tag]`. Undefined for what cannot be a name. Letters keep their case. */
 export function parseModelName(text: string): ModelName | undefined {
@@ -52,10 +57,12 @@ export function modelName(parts: ModelNameParts): ModelName {
 }
 
 function isModelName(parts: ModelNameParts): parts is ModelName {
-  return (Object.keys(PARTS) as (keyof ModelNameParts)[]).every(
+  return PART_NAMES.every((part) => {
+    const text = parts[part];
+    const [pattern, longest] = PARTS[part];
     // Windows drops a dot at the end; ".." is harmless inside a name, and looks as if it were not.
-    (part) => PARTS[part].test(parts[part]) && !/\.\.|\.$/.test(parts[part]),
-  );
+    return text.length <= longest && pattern.test(text) && !text.includes("..") && !text.endsWith(".");
+  });
 }
 
 /** As short as it can be said: `llava:13b`, `user/llava:latest`, `hf.co/org/repo:Q4_K_M`. */
