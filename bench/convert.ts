@@ -13,15 +13,16 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import type { convertModel as ConvertModel } from "../src/store/convert/convert-model.ts";
 import type { OutputType } from "../src/store/convert/planned-tensor.ts";
 import { RandomSource } from "./random.ts";
 import { root } from "./root.ts";
 
 const USAGE = `Measures the conversion of a 7B-shaped text model of random bf16 weights, against copying the same files.
 
-  npm run bench:convert -- [--gb 2] [--types keep,f16,q8_0] [--dir FOLDER]
+  npm run bench:convert -- [--gb 2] [--types keep,f16,q8_0] [--rounds 3] [--dir FOLDER]
 
---gb 13.5 is a whole 7B. The folder needs room for three times as much.`;
+--gb 13.5 is a whole 7B. Medians of the rounds are printed. The folder needs room for three times as much.`;
 
 /** Llama 2 7B. */
 const EMBEDDING = 4096;
@@ -47,6 +48,7 @@ async function main(): Promise<void> {
     options: {
       gb: { type: "string", default: "2" },
       types: { type: "string", default: "keep,f16,q8_0" },
+      rounds: { type: "string", default: "3" },
       dir: { type: "string", default: tmpdir() },
       help: { type: "boolean", default: false },
     },
@@ -57,33 +59,49 @@ async function main(): Promise<void> {
     const source = join(folder, "model");
     const bytes = writeModel(source, Number(values.gb) * 1e9);
     console.log(`${gigabytes(bytes)} of bf16 weights in ${source}`);
-    for (const type of values.types.split(",") as OutputType[]) await measure(folder, source, bytes, type);
+    for (const type of values.types.split(",") as OutputType[]) {
+      await measure(folder, source, bytes, type, Number(values.rounds));
+    }
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-/** Copy, conversion, copy: the disk is not the same from one minute to the next. */
-async function measure(folder: string, source: string, bytes: number, type: OutputType): Promise<void> {
-  const before = copy(source, join(folder, "copy"));
-  const output = join(folder, "output");
+/** Copies and conversions in turn: the disk is not the same from one minute to the next. */
+async function measure(
+  folder: string,
+  source: string,
+  bytes: number,
+  type: OutputType,
+  rounds: number,
+): Promise<void> {
+  const copies: number[] = [];
+  const conversions: number[] = [];
   const watch = watchChildren();
-  const started = performance.now();
-  await convertModel(source, output, type);
-  const seconds = (performance.now() - started) / 1000;
+  for (let round = 0; round < rounds; round++) {
+    copies.push(copy(source, join(folder, "copy")));
+    const output = join(folder, "output");
+    const started = performance.now();
+    await convertModel(source, output, type);
+    conversions.push((performance.now() - started) / 1000);
+    rmSync(output, { recursive: true });
+  }
   const peak = watch.stop();
-  rmSync(output, { recursive: true });
-  const copied = (before + copy(source, join(folder, "copy"))) / 2;
+  const [copied, converted] = [median(copies), median(conversions)];
   console.log(
-    `${type.padEnd(5)} ${seconds.toFixed(1)} s, ${gigabytes(bytes / seconds)}/s; cp and sync ${copied.toFixed(1)} s, ` +
-      `${gigabytes(bytes / copied)}/s: ${(copied / seconds).toFixed(2)} x of the copy rate; ` +
-      `peak RSS ${(peak / 1e6).toFixed(0)} MB`,
+    `${type.padEnd(5)} ${converted.toFixed(1)} s, ${gigabytes(bytes / converted)}/s; ` +
+      `cp and sync ${copied.toFixed(1)} s, ${gigabytes(bytes / copied)}/s: ` +
+      `${(copied / converted).toFixed(2)} x of the copy rate; peak RSS ${(peak / 1e6).toFixed(0)} MB`,
   );
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >> 1] as number;
 }
 
 async function convertModel(source: string, output: string, type: OutputType): Promise<void> {
   const url = new URL(`file://${join(root, "dist", "store", "convert", "convert-model.js")}`);
-  const module = (await import(url.href)) as typeof import("../src/store/convert/convert-model.ts");
+  const module = (await import(url.href)) as { convertModel: typeof ConvertModel };
   const { warnings } = await module.convertModel(source, output, { type });
   for (const warning of warnings) console.log(warning);
 }

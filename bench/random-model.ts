@@ -145,7 +145,9 @@ export function tokenizerKeys(shape: TextModelShape): Record<string, MetadataVal
     "tokenizer.ggml.scores": float32s(Array.from({ length: shape.vocabulary }, (_, index) => -index)),
     // 2 unknown, 3 control, 4 user-defined, 6 byte, 1 normal
     "tokenizer.ggml.token_type": int32s([
-      ...[2, 3, 3],
+      2,
+      3,
+      3,
       ...bytes.map(() => 6),
       ...added.map((text) => (text === NEWLINES ? 4 : 3)),
       ...normal.map(() => 1),

@@ -20,8 +20,19 @@ export interface ProjectorShape {
   preNorm: boolean;
   postNorm: boolean;
   activation: "quick_gelu" | "gelu";
-  /** `mlp`: linear, gelu, linear (`mm.0`, `mm.2`). `linear`: one layer (`mm.0`). */
-  projector: "mlp" | "linear";
+  /**
+   * `mlp`: linear, gelu, linear (`mm.0`, `mm.2`). `mlp_norm`: Yi-VL's, with a norm behind each. `linear`: one layer
+   * (`mm.0`). `ldp` and `ldpv2`: MobileVLM's.
+   */
+  projector: "mlp" | "mlp_norm" | "linear" | "ldp" | "ldpv2";
+  /** LLaVA 1.6: width, height, width, height… */
+  pinpoints?: readonly number[];
+  /** LLaVA 1.6: `clip.vision.mm_patch_merge_type`. */
+  mergeType?: string;
+  /** `clip.vision.image_aspect_ratio` */
+  aspectRatio?: string;
+  /** LLaVA 1.6: name of the tensor that ends a line of rows. */
+  newline?: "model.image_newline" | "v.image_newline";
   /** True writes `clip.has_llava_projector` and no `clip.projector_type`, as files from 2023 do. */
   legacy: boolean;
   /** True exchanges the names `ffn_up` and `ffn_down`, as LLaVA's own converter does. */
@@ -85,7 +96,7 @@ export async function writeRandomProjector(path: string, shape: Partial<Projecto
 }
 
 function projectorKeys(shape: ProjectorShape): Record<string, MetadataValue> {
-  const { legacy, projector, featureLayer } = shape;
+  const { legacy, projector, featureLayer, pinpoints, mergeType, aspectRatio } = shape;
   return {
     "general.architecture": string("clip"),
     "general.name": string("random weights"),
@@ -93,7 +104,10 @@ function projectorKeys(shape: ProjectorShape): Record<string, MetadataValue> {
     "clip.has_vision_encoder": bool(true),
     ...(legacy
       ? { "clip.has_text_encoder": bool(false), "clip.has_llava_projector": bool(true) }
-      : { "general.type": string("mmproj"), "clip.projector_type": string(projector) }),
+      : {
+          "general.type": string("mmproj"),
+          "clip.projector_type": string(projector === "mlp_norm" ? "mlp" : projector),
+        }),
     "clip.use_gelu": bool(shape.activation === "gelu"),
     "clip.vision.image_size": uint32(shape.imageSize),
     "clip.vision.patch_size": uint32(shape.patchSize),
@@ -107,6 +121,9 @@ function projectorKeys(shape: ProjectorShape): Record<string, MetadataValue> {
     "clip.vision.image_mean": float32s([0.48145466, 0.4578275, 0.40821073]),
     "clip.vision.image_std": float32s([0.26862954, 0.26130258, 0.27577711]),
     ...(featureLayer === undefined ? {} : { "clip.vision.feature_layer": int32s([featureLayer]) }),
+    ...(pinpoints === undefined ? {} : { "clip.vision.image_grid_pinpoints": int32s([...pinpoints]) }),
+    ...(mergeType === undefined ? {} : { "clip.vision.mm_patch_merge_type": string(mergeType) }),
+    ...(aspectRatio === undefined ? {} : { "clip.vision.image_aspect_ratio": string(aspectRatio) }),
   };
 }
 
@@ -123,9 +140,9 @@ function weights(shape: ProjectorShape): TensorSource[] {
     tensor(`${name}.weight`, [inputs, outputs], 1 / Math.sqrt(inputs), { type }),
     tensor(`${name}.bias`, [outputs], 0.1),
   ];
-  const norm = (name: string): TensorSource[] => [
-    tensor(`${name}.weight`, [embedding], 0.1, { mean: 1 }),
-    tensor(`${name}.bias`, [embedding], 0.1),
+  const norm = (name: string, width = embedding): TensorSource[] => [
+    tensor(`${name}.weight`, [width], 0.1, { mean: 1 }),
+    tensor(`${name}.bias`, [width], 0.1),
   ];
   const block = (prefix: string): TensorSource[] => [
     ...norm(`${prefix}.ln1`),
@@ -146,7 +163,60 @@ function weights(shape: ProjectorShape): TensorSource[] {
     ...(shape.preNorm ? norm("v.pre_ln") : []),
     ...Array.from({ length: shape.blocks }, (_, index) => block(`v.blk.${index}`)).flat(),
     ...(shape.postNorm ? norm("v.post_ln") : []),
-    ...linear("mm.0", embedding, textEmbedding),
-    ...(shape.projector === "mlp" ? linear("mm.2", textEmbedding, textEmbedding) : []),
+    ...projectorWeights(shape, { tensor, linear, norm }),
+    ...(shape.newline === undefined ? [] : [tensor(shape.newline, [textEmbedding], 1)]),
   ];
+}
+
+interface Makers {
+  tensor: (
+    name: string,
+    length: readonly number[],
+    deviation: number,
+    options?: { type?: "f32" | "f16" },
+  ) => TensorSource;
+  linear: (name: string, inputs: number, outputs: number) => TensorSource[];
+  norm: (name: string, width: number) => TensorSource[];
+}
+
+function projectorWeights(
+  { projector, embedding, textEmbedding: width }: ProjectorShape,
+  { tensor, linear, norm }: Makers,
+): TensorSource[] {
+  // llama.cpp convolves channel by channel with f16 kernels only.
+  const kernel = (name: string): TensorSource => tensor(name, [3, 3, 1, width], 1 / 3, { type: "f16" });
+  const residual = (block: string): TensorSource[] => [
+    kernel(`${block}.0.0.weight`),
+    ...norm(`${block}.0.1`, width),
+    ...linear(`${block}.1.fc1`, width, width / 4),
+    ...linear(`${block}.1.fc2`, width / 4, width),
+    ...linear(`${block}.2.0`, width, width).slice(0, 1),
+    ...norm(`${block}.2.1`, width),
+  ];
+  switch (projector) {
+    case "linear":
+      return linear("mm.0", embedding, width);
+    case "mlp":
+      return [...linear("mm.0", embedding, width), ...linear("mm.2", width, width)];
+    case "mlp_norm":
+      return [
+        ...linear("mm.0", embedding, width),
+        ...norm("mm.1", width),
+        ...linear("mm.3", width, width),
+        ...norm("mm.4", width),
+      ];
+    case "ldp":
+      return [
+        ...linear("mm.model.mlp.1", embedding, width),
+        ...linear("mm.model.mlp.3", width, width),
+        ...[1, 2].flatMap((block) => residual(`mm.model.mb_block.${block}.block`)),
+      ];
+    default:
+      return [
+        ...linear("mm.model.mlp.0", embedding, width),
+        ...linear("mm.model.mlp.2", width, width),
+        kernel("mm.model.peg.0.weight"),
+        tensor("mm.model.peg.0.bias", [width], 0.1),
+      ];
+  }
 }

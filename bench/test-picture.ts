@@ -14,10 +14,15 @@ export function plainPicture(width: number, height: number, colour: readonly num
   return encodePng(width, height, () => colour);
 }
 
+/** A PNG of these pixels: (height, width, 3) uint8. */
+export function encodeRgb(width: number, height: number, data: Uint8Array): Uint8Array {
+  return encodePng(width, height, (x, y) => data.subarray((y * width + x) * 3, (y * width + x + 1) * 3));
+}
+
 export function encodePng(
   width: number,
   height: number,
-  colourAt: (x: number, y: number) => readonly number[],
+  colourAt: (x: number, y: number) => ArrayLike<number>,
 ): Uint8Array {
   const rows = new Uint8Array(height * (1 + width * 3)); // (rows, 1 filter byte + cols * 3) uint8
   for (let y = 0; y < height; y++) {

@@ -9,6 +9,7 @@ prepare();
 installComponents([
   { name: "tmux", check: ["-V"] },
   { name: "docker-registry", check: ["--version"] },
+  { name: "faketime", check: ["--version"] },
 ]);
 const bin = (name) => join("node_modules", ".bin", name);
 run([bin("oxfmt"), "--check", "."]);

@@ -33,7 +33,10 @@ async function main(): Promise<number> {
   // Without a reader of stderr there is nobody to tell.
   process.stderr.on("error", () => {});
   const context: CliContext = {
-    stdin: process.stdin,
+    // Opened when it is read.
+    get stdin() {
+      return process.stdin;
+    },
     stdout: process.stdout,
     stderr: process.stderr,
     env: process.env,

@@ -197,7 +197,7 @@ describe("mull run, options", () => {
     const flags =
       "--temperature 0.7 --top-k 5 --top-p 0.9 --min-p 0.1 --repeat-penalty 1.1 --repeat-last-n -1 --seed 42 " +
       "--frequency-penalty 0.5 --presence-penalty -0.5 --num-predict -1 --num-ctx 300 --threads 3 " +
-      "--encoder-precision f16 --template plain --projector p.gguf --stop a --stop b --system sys";
+      "--encoder-precision f16 --compat llama.cpp --template plain --projector p.gguf --stop a --stop b --system sys";
     expect(await cli.run("run", "--model-file", "m.gguf", ...flags.split(" "), "hi")).toBe(0);
     expect(cli.loads[0]).toMatchObject({
       model: "m.gguf",
@@ -205,6 +205,7 @@ describe("mull run, options", () => {
       contextLength: 300,
       threads: 3,
       encoderPrecision: "f16",
+      compat: "llama.cpp",
       template: "plain",
     });
     expect(cli.requests[0]).toMatchObject({

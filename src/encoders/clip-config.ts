@@ -1,5 +1,6 @@
 import type { Gguf } from "../gguf/gguf.ts";
 import { MullError } from "../spec/errors.ts";
+import type { Compatibility } from "../spec/options.ts";
 
 /** What a GGUF header says about a CLIP vision transformer. */
 export interface ClipConfig {
@@ -17,6 +18,10 @@ export interface ClipConfig {
   blockCount: number;
   /** Blocks that are run; see `countBlocksToRun`. */
   blocksToRun: number;
+  /** Whether the norm behind the last block is applied to what comes out. */
+  postNorm: boolean;
+  /** Where the class token's row stands: `last` is llama.cpp's way, in which every patch has its neighbour's position. */
+  classToken: "first" | "last";
   layerNormEpsilon: number;
   /** Activation of the feed-forward layers. `gelu` is the tanh approximation, as GGUF has it. */
   activation: "gelu" | "gelu_quick" | "silu";
@@ -32,9 +37,10 @@ const MAX_PATCHES = 4096;
 
 /**
  * Reads the `clip.*` keys.
+ * @param compat computes what this program does, where it differs from the model's own code
  * @throws MullError `invalid_model` for a missing or impossible value
  */
-export function readClipConfig(gguf: Gguf): ClipConfig {
+export function readClipConfig(gguf: Gguf, compat?: Compatibility): ClipConfig {
   if (gguf.boolean("clip.has_vision_encoder") !== true) {
     throw new MullError("invalid_model", `${gguf.path} holds no vision encoder.`, {
       hint: "Give the projector file of a vision model; its name often starts with mmproj.",
@@ -58,6 +64,8 @@ export function readClipConfig(gguf: Gguf): ClipConfig {
     throw invalid(gguf, "its layer norm epsilon is not in 0..1");
   const imageStd = triple(gguf, "clip.vision.image_std");
   if (imageStd.some((deviation) => deviation <= 0)) throw invalid(gguf, "its image_std is not positive");
+  const blocksToRun =
+    compat === "llama.cpp" ? blocksOfLlamaCpp(gguf, blockCount) : countBlocksToRun(gguf, blockCount);
   return {
     imageSize,
     patchSize,
@@ -66,7 +74,10 @@ export function readClipConfig(gguf: Gguf): ClipConfig {
     feedForwardLength: size("feed_forward_length"),
     heads,
     blockCount,
-    blocksToRun: countBlocksToRun(gguf, blockCount),
+    blocksToRun,
+    // A norm behind the last block belongs to the rows that come out of that block, not to those of an earlier one.
+    postNorm: blocksToRun === blockCount || compat === "llama.cpp",
+    classToken: compat === "llama.cpp" ? "last" : "first",
     layerNormEpsilon,
     activation: activationOf(gguf),
     feedForwardNamesSwapped: gguf.tensors.get("v.blk.0.ffn_down.weight")?.shape[0] === embeddingLength,
@@ -99,6 +110,16 @@ function countBlocksToRun(gguf: Gguf, blockCount: number): number {
   if (blocks < 0 || blocks > blockCount)
     throw invalid(gguf, `feature layer ${layer} is not among its ${blockCount}`);
   return blocks;
+}
+
+/** llama.cpp leaves the last block out unless a feature layer is given, and does not know negative ones. */
+function blocksOfLlamaCpp(gguf: Gguf, blockCount: number): number {
+  const [layer, ...rest] = gguf.numbers("clip.vision.feature_layer") ?? [];
+  if (rest.length > 0)
+    throw invalid(gguf, "it joins the rows of several feature layers, which mull cannot do");
+  if (layer === undefined || layer < 0) return blockCount - 1;
+  if (layer > blockCount) throw invalid(gguf, `feature layer ${layer} is not among its ${blockCount}`);
+  return layer;
 }
 
 function activationOf(gguf: Gguf): ClipConfig["activation"] {

@@ -10,12 +10,7 @@ import { loadLibraries } from "../native/libraries.ts";
 import { type Weights, loadWeights } from "../native/weights.ts";
 import { type ClipConfig, readClipConfig } from "./clip-config.ts";
 import { buildClipVit, listClipVitWeights } from "./clip-vit.ts";
-import {
-  type LlavaProjectorConfig,
-  buildLlavaProjector,
-  listLlavaProjectorWeights,
-  readLlavaProjectorConfig,
-} from "./llava-projector.ts";
+import { type LlavaProjector, readPlainProjector } from "./llava-projector.ts";
 import { WeightList } from "./weight-list.ts";
 
 let folder: string;
@@ -32,7 +27,7 @@ afterAll(async () => {
 
 interface Encoder {
   config: ClipConfig;
-  projector: LlavaProjectorConfig;
+  projector: LlavaProjector;
   weights: Weights;
 }
 
@@ -41,10 +36,16 @@ async function load(shape: Partial<ProjectorShape>, precision: "f32" | "q8_0"): 
   await writeRandomProjector(file, { ...TINY_PROJECTOR, ...shape });
   const gguf = await readGguf(file);
   const config = readClipConfig(gguf);
-  const projector = readLlavaProjectorConfig(gguf, "mlp");
+  const projector = readPlainProjector("mlp", {
+    gguf,
+    visionWidth: config.embeddingLength,
+    patchesPerSide: Math.sqrt(config.patches),
+    layerNormEpsilon: config.layerNormEpsilon,
+    gelu: "erf",
+  });
   const list = new WeightList(gguf, precision);
   listClipVitWeights(list, config);
-  listLlavaProjectorWeights(list, gguf, projector, config.embeddingLength);
+  projector.list(list);
   return { config, projector, weights: await loadWeights(backend, gguf, list.requests) };
 }
 
@@ -54,7 +55,7 @@ async function encode({ config, projector, weights }: Encoder, pixels: Float32Ar
   const image = graph.input(config.imageSize, config.imageSize, 3, tiles);
   const features = buildClipVit(graph, weights, config, image);
   expect(features.shape).toEqual([config.embeddingLength, config.patches, 1, tiles]);
-  const output = buildLlavaProjector(graph, weights, projector, features);
+  const output = projector.build(graph, weights, features);
   expect(output.shape).toEqual([projector.embeddingLength, config.patches, 1, tiles]);
   graph.finish(output);
   const rows = await graph.run(image, pixels, output);

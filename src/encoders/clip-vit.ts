@@ -13,26 +13,36 @@ import type { WeightList } from "./weight-list.ts";
  * GGUF. Layer norms, class token and all biases are optional: what is in the file is used. The class token comes
  * first and has position 0; its row takes part in attention and is dropped at the end.
  *
- * @param image [imageSize, imageSize, 3, batch]
+ * @param images [imageSize, imageSize, 3, batch]
  * @returns [embeddingLength, patches, 1, batch]
  */
-export function buildClipVit(graph: Graph, weights: Weights, config: ClipConfig, image: Tensor): Tensor {
+export function buildClipVit(
+  graph: Graph,
+  weights: Weights,
+  config: ClipConfig,
+  images: Tensor,
+  positions: Tensor = weights.get("v.position_embd.weight"),
+): Tensor {
   const classToken = weights.find("v.class_embd");
   const patchBias = weights.find("v.patch_embd.bias");
-  let x = embedPatches(graph, image, weights.get("v.patch_embd.weight"));
+  let x = embedPatches(graph, images, weights.get("v.patch_embd.weight"));
   if (patchBias !== undefined) x = graph.add(x, patchBias);
-  if (classToken !== undefined) {
-    x = graph.concatRows(graph.repeat(classToken, config.embeddingLength, 1, 1, x.shape[3]), x);
-  }
-  x = graph.add(x, weights.get("v.position_embd.weight"));
+  if (classToken !== undefined) x = addClassToken(graph, config, classToken, x);
+  x = graph.add(x, positions);
   x = optionalNorm(graph, weights, config, "v.pre_ln", x);
   for (let index = 0; index < config.blocksToRun; index++) {
     x = buildBlock(graph, weights, config, `v.blk.${index}`, x);
   }
-  // A norm behind the last block belongs to the rows that come out of that block, not to those of an earlier one.
-  if (config.blocksToRun === config.blockCount) x = optionalNorm(graph, weights, config, "v.post_ln", x);
-  // Of several pictures, the rows without their class tokens have gaps between them.
+  if (config.postNorm) x = optionalNorm(graph, weights, config, "v.post_ln", x);
+  // Where the class token is the last row, this drops the first patch and keeps the class token, as llama.cpp does.
+  // Of several pictures, the rows that are left have gaps between them.
   return classToken === undefined ? x : graph.contiguous(graph.rows(x, 1, config.patches));
+}
+
+/** One more row for each picture, the same for all. */
+function addClassToken(graph: Graph, config: ClipConfig, token: Tensor, x: Tensor): Tensor {
+  const rows = graph.repeat(token, config.embeddingLength, 1, 1, x.shape[3]);
+  return config.classToken === "first" ? graph.concatRows(rows, x) : graph.concatRows(x, rows);
 }
 
 /** A pre-norm transformer block: attention, then a feed-forward layer, each added to its input. */
@@ -105,7 +115,7 @@ export function listClipVitWeights(list: WeightList, config: ClipConfig): void {
     list.linear(`${block}.${up}`, embeddingLength, feedForwardLength);
     list.linear(`${block}.${down}`, feedForwardLength, embeddingLength);
   }
-  if (config.blocksToRun === config.blockCount) list.norm("v.post_ln", embeddingLength);
+  if (config.postNorm) list.norm("v.post_ln", embeddingLength);
   else list.ignore("v.post_ln.");
   for (let index = config.blocksToRun; index < config.blockCount; index++) list.ignore(`v.blk.${index}.`);
 }

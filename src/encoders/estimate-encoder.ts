@@ -4,8 +4,12 @@ import { TENSOR_TYPES, tensorBytes } from "../gguf/tensor-types.ts";
 import type { WeightType } from "../native/weights.ts";
 import { readClipConfig } from "./clip-config.ts";
 import { listClipVitWeights } from "./clip-vit.ts";
-import { listLlavaProjectorWeights, readLlavaProjectorConfig } from "./llava-projector.ts";
+import type { LlavaProjectorType } from "./llava-projector.ts";
+import { tileCount } from "./llava-view.ts";
+import { readPinpoints } from "./pinpoints.ts";
+import { readLlavaProjector } from "./read-llava-projector.ts";
 import { tilesPerRun } from "./tile-runs.ts";
+import { readInternVlConfig } from "./internvl-config.ts";
 import { readLongestEdge } from "./idefics3-view.ts";
 import { WeightList } from "./weight-list.ts";
 
@@ -25,7 +29,7 @@ export interface EncoderMemory {
  * @throws MullError `invalid_model`
  */
 export function estimateEncoder(gguf: Gguf, precision: WeightType): EncoderMemory {
-  return ["mlp", "linear"].includes(visionProjectorType(gguf))
+  return ["mlp", "linear", "ldp", "ldpv2"].includes(visionProjectorType(gguf))
     ? estimateLlava(gguf, precision)
     : estimateByTensors(gguf, precision);
 }
@@ -50,24 +54,31 @@ function estimateByTensors(gguf: Gguf, precision: WeightType): EncoderMemory {
 
 /** Of a square picture, the whole of it included. */
 function mostTiles(gguf: Gguf, size: number): number {
-  if (visionProjectorType(gguf) !== "idefics3") return 1;
+  const type = visionProjectorType(gguf);
+  if (type === "internvl") return readInternVlConfig(gguf).maxTiles + 1;
+  if (type !== "idefics3") return 1;
   return Math.ceil(readLongestEdge(gguf, size) / size) ** 2 + 1;
 }
 
 function estimateLlava(gguf: Gguf, precision: WeightType): EncoderMemory {
   const config = readClipConfig(gguf);
-  const type = gguf.tensors.has("mm.2.weight") ? "mlp" : "linear";
-  const projector = readLlavaProjectorConfig(gguf, type);
+  const { patches, patchSize, embeddingLength, feedForwardLength, imageSize, layerNormEpsilon } = config;
+  const projector = readLlavaProjector(visionProjectorType(gguf) as LlavaProjectorType, {
+    gguf,
+    visionWidth: embeddingLength,
+    patchesPerSide: imageSize / patchSize,
+    layerNormEpsilon,
+  });
   const list = new WeightList(gguf, precision);
   listClipVitWeights(list, config);
-  listLlavaProjectorWeights(list, gguf, projector, config.embeddingLength);
-  const { patches, embeddingLength, feedForwardLength, imageSize } = config;
-  const rows = patches + 1;
+  projector.list(list);
+  const tiles = 1 + Math.max(0, ...readPinpoints(gguf, imageSize).map((size) => tileCount(size, imageSize)));
+  const atOnce = tilesPerRun(patches, tiles);
   const widest = Math.max(feedForwardLength, 2 * projector.embeddingLength);
-  const graph = rows * (ROWS_ALIVE * embeddingLength + widest) * FLOAT_BYTES;
+  const graph = atOnce * (patches + 1) * (ROWS_ALIVE * embeddingLength + widest) * FLOAT_BYTES;
   const pixels = imageSize ** 2 * 3 * FLOAT_BYTES;
   return {
     weights: list.requests.reduce((sum, request) => sum + tensorBytes(request.type, request.shape), 0),
-    picture: graph + 2 * pixels + patches * projector.embeddingLength * FLOAT_BYTES,
+    picture: graph + (tiles + atOnce) * pixels + tiles * patches * projector.embeddingLength * FLOAT_BYTES,
   };
 }

@@ -39,8 +39,8 @@ function readIdefics3(gguf: Gguf, config: ClipConfig): SiglipFamily {
     list(list) {
       list.linear("mm.model.fc", config.embeddingLength * factor ** 2, embeddingLength);
     },
-    build(graph, weights, features) {
-      const shuffled = pixelShuffle(graph, features, { across: side, down: side, factor });
+    build(graph, weights, features, { across, down }) {
+      const shuffled = pixelShuffle(graph, features, { across, down, factor });
       return graph.linear(shuffled, weights.get("mm.model.fc.weight"), weights.find("mm.model.fc.bias"));
     },
     layout: (width, height, limit) => view.layout(width, height, limit),

@@ -48,6 +48,8 @@ export interface PreprocessedImage {
   tiles: readonly Float32Array[];
   /** Of a tile, in pixels; undefined: `imageSize` both ways. */
   tileSize?: { width: number; height: number };
+  /** Of each tile, in pixels, where they differ. */
+  tileSizes?: readonly { width: number; height: number }[];
   /** Of the picture, in pixels. */
   original?: { width: number; height: number };
   /** Size of the pixels the encoder sees, over all tiles. */

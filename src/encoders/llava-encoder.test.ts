@@ -3,11 +3,16 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type ProjectorShape, TINY_PROJECTOR, writeRandomProjector } from "../../bench/random-projector.ts";
-import { dequantize } from "../gguf/dequantize.ts";
 import type { Gguf } from "../gguf/gguf.ts";
 import { readGguf } from "../gguf/read.ts";
 import { type TensorSource, writeGguf } from "../gguf/write.ts";
 import type { MetadataValue } from "../gguf/metadata.ts";
+import {
+  type Reference,
+  encodeInFloat64,
+  readWeights,
+  smallestCosine,
+} from "../../test/support/reference-llava.ts";
 import { Backend } from "../native/backend.ts";
 import { loadLibraries } from "../native/libraries.ts";
 import { openImageEncoder } from "./open-image-encoder.ts";
@@ -25,160 +30,6 @@ afterAll(async () => {
   await backend.close();
   await rm(folder, { recursive: true });
 });
-
-// What follows computes the same in float64, with loops and nothing else.
-
-type Rows = number[][];
-type Weights = Map<string, { shape: readonly number[]; values: Float32Array }>;
-
-async function readWeights(gguf: Gguf): Promise<Weights> {
-  const weights: Weights = new Map();
-  for (const info of gguf.tensors.values()) {
-    weights.set(info.name, { shape: info.shape, values: dequantize(info.type, await gguf.readTensor(info)) });
-  }
-  return weights;
-}
-
-function erf(x: number): number {
-  // Maclaurin series; exact to float64 rounding for the arguments that occur here.
-  let [term, sum] = [x, x];
-  for (let n = 1; n < 200; n++) {
-    term *= (-x * x) / n;
-    sum += term / (2 * n + 1);
-  }
-  return Math.abs(x) > 5 ? Math.sign(x) : (2 / Math.sqrt(Math.PI)) * sum;
-}
-
-const activations = {
-  quick_gelu: (x: number) => x / (1 + Math.exp(-1.702 * x)),
-  gelu: (x: number) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
-  silu: (x: number) => x / (1 + Math.exp(-x)),
-  gelu_erf: (x: number) => 0.5 * x * (1 + erf(x / Math.SQRT2)),
-};
-
-interface Reference {
-  shape: ProjectorShape;
-  activation: keyof typeof activations;
-  projectorGelu: keyof typeof activations;
-  blocks: number;
-  postNorm: boolean;
-}
-
-/** tile: (3, size, size) → rows (patches, text width) */
-function encodeInFloat64(weights: Weights, tile: Float32Array, reference: Reference): Rows {
-  const { imageSize, patchSize, embedding, heads } = reference.shape;
-  const at = (name: string): Float32Array | undefined => weights.get(name)?.values;
-  const linear = (rows: Rows, name: string): Rows => {
-    const weight = weights.get(`${name}.weight`);
-    if (weight === undefined) throw new Error(`no ${name}`);
-    const [inputs = 0, outputs = 0] = weight.shape;
-    const bias = at(`${name}.bias`);
-    return rows.map((row) =>
-      Array.from({ length: outputs }, (_, output) => {
-        let sum = bias?.[output] ?? 0;
-        for (let input = 0; input < inputs; input++) {
-          sum += (row[input] ?? NaN) * (weight.values[output * inputs + input] ?? NaN);
-        }
-        return sum;
-      }),
-    );
-  };
-  const norm = (rows: Rows, name: string): Rows => {
-    const weight = at(`${name}.weight`);
-    if (weight === undefined) return rows;
-    return rows.map((row) => {
-      const mean = row.reduce((sum, value) => sum + value, 0) / row.length;
-      const variance = row.reduce((sum, value) => sum + (value - mean) ** 2, 0) / row.length;
-      return row.map(
-        (value, index) =>
-          ((value - mean) / Math.sqrt(variance + 1e-5)) * (weight[index] ?? 0) +
-          (at(`${name}.bias`)?.[index] ?? 0),
-      );
-    });
-  };
-  const add = (a: Rows, b: Rows): Rows =>
-    a.map((row, y) => row.map((value, x) => value + (b[y]?.[x] ?? NaN)));
-  const project = (rows: Rows, block: string, third: number): Rows => {
-    if (at(`${block}.attn_qkv.weight`) === undefined) return linear(rows, `${block}.attn_${"qkv"[third]}`);
-    return linear(rows, `${block}.attn_qkv`).map((row) =>
-      row.slice(third * embedding, (third + 1) * embedding),
-    );
-  };
-  const attend = (q: Rows, k: Rows, v: Rows): Rows =>
-    q.map((query) => {
-      const result = Array.from({ length: embedding }, () => 0);
-      const width = embedding / heads;
-      for (let start = 0; start < embedding; start += width) {
-        const scores = k.map((key) => {
-          let sum = 0;
-          for (let x = start; x < start + width; x++) sum += (query[x] ?? NaN) * (key[x] ?? NaN);
-          return Math.exp(sum / Math.sqrt(width));
-        });
-        const total = scores.reduce((sum, score) => sum + score, 0);
-        for (let x = start; x < start + width; x++) {
-          result[x] = scores.reduce((sum, score, y) => sum + (score / total) * (v[y]?.[x] ?? NaN), 0);
-        }
-      }
-      return result;
-    });
-
-  const kernel = at("v.patch_embd.weight") ?? new Float32Array();
-  const across = imageSize / patchSize;
-  let rows: Rows = Array.from({ length: across * across }, (_, patch) =>
-    Array.from({ length: embedding }, (__, output) => {
-      let sum = at("v.patch_embd.bias")?.[output] ?? 0;
-      for (let channel = 0; channel < 3; channel++) {
-        for (let y = 0; y < patchSize; y++) {
-          for (let x = 0; x < patchSize; x++) {
-            const row = Math.floor(patch / across) * patchSize + y;
-            const column = (patch % across) * patchSize + x;
-            const weight = kernel[((output * 3 + channel) * patchSize + y) * patchSize + x] ?? NaN;
-            sum += (tile[(channel * imageSize + row) * imageSize + column] ?? NaN) * weight;
-          }
-        }
-      }
-      return sum;
-    }),
-  );
-  const classToken = at("v.class_embd");
-  if (classToken !== undefined) rows = [[...classToken], ...rows];
-  const positions = at("v.position_embd.weight") ?? new Float32Array();
-  rows = rows.map((row, y) => row.map((value, x) => value + (positions[y * embedding + x] ?? NaN)));
-  rows = norm(rows, "v.pre_ln");
-  for (let index = 0; index < reference.blocks; index++) {
-    const block = `v.blk.${index}`;
-    const normed = norm(rows, `${block}.ln1`);
-    const [q, k, v] = [0, 1, 2].map((third) => project(normed, block, third)) as [Rows, Rows, Rows];
-    rows = add(rows, linear(attend(q, k, v), `${block}.attn_out`));
-    const swapped = weights.get(`${block}.ffn_down.weight`)?.shape[0] === embedding;
-    const hidden = linear(norm(rows, `${block}.ln2`), `${block}.${swapped ? "ffn_down" : "ffn_up"}`);
-    const active = hidden.map((row) => row.map(activations[reference.activation]));
-    rows = add(rows, linear(active, `${block}.${swapped ? "ffn_up" : "ffn_down"}`));
-  }
-  if (reference.postNorm) rows = norm(rows, "v.post_ln");
-  if (classToken !== undefined) rows = rows.slice(1);
-  rows = linear(rows, "mm.0");
-  if (!weights.has("mm.2.weight")) return rows;
-  return linear(
-    rows.map((row) => row.map(activations[reference.projectorGelu])),
-    "mm.2",
-  );
-}
-
-function smallestCosine(expected: Rows, actual: Float32Array): number {
-  return Math.min(
-    ...expected.map((row, y) => {
-      let [product, a, b] = [0, 0, 0];
-      for (const [x, value] of row.entries()) {
-        const other = actual[y * row.length + x] ?? NaN;
-        product += value * other;
-        a += value * value;
-        b += other * other;
-      }
-      return product / Math.sqrt(a * b);
-    }),
-  );
-}
 
 const picture = {
   width: 40,
@@ -227,6 +78,18 @@ const variants: Variant[] = [
   { name: "post-norm", shape: { postNorm: true } },
   { name: "both norms and a class token", shape: { postNorm: true, classToken: true, activation: "gelu" } },
   { name: "no norm around the blocks", shape: { preNorm: false, postNorm: false, classToken: true } },
+  { name: "Yi-VL: norms in the projector", shape: { projector: "mlp_norm", classToken: true } },
+  { name: "MobileVLM", shape: { projector: "ldp", patchSize: 4, classToken: true } },
+  { name: "MobileVLM of an odd half", shape: { projector: "ldp", imageSize: 48, classToken: true } },
+  { name: "MobileVLM V2", shape: { projector: "ldpv2", patchSize: 4, classToken: true } },
+  {
+    name: "MobileVLM V2 with kernels of three dimensions",
+    shape: { projector: "ldpv2", patchSize: 4 },
+    tensors: (tensors) =>
+      tensors.map((tensor) =>
+        tensor.name === "mm.model.peg.0.weight" ? { ...tensor, shape: [3, 3, tensor.shape[3] ?? 0] } : tensor,
+      ),
+  },
   { name: "linear projector", shape: { projector: "linear" } },
   { name: "old file: no projector type, swapped names", shape: { legacy: true, swappedFeedForward: true } },
   {

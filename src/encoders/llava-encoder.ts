@@ -1,60 +1,64 @@
+import { dequantize } from "../gguf/dequantize.ts";
 import type { Gguf } from "../gguf/gguf.ts";
 import type { RgbImage } from "../media/rgb-image.ts";
 import type { Backend } from "../native/backend.ts";
-import { Graph } from "../native/graph.ts";
-import type { Tensor } from "../native/tensor.ts";
 import { type LoadWeightsOptions, type WeightType, type Weights, loadWeights } from "../native/weights.ts";
 import { MullError } from "../spec/errors.ts";
-import { type ClipConfig, readClipConfig } from "./clip-config.ts";
+import type { Compatibility } from "../spec/options.ts";
+import { readClipConfig } from "./clip-config.ts";
 import { buildClipVit, listClipVitWeights } from "./clip-vit.ts";
 import type { ImageEncoder, PreprocessedImage } from "./image-encoder.ts";
+import type { LlavaProjectorType } from "./llava-projector.ts";
+import type { LlavaView } from "./llava-view.ts";
 import type { PicturePart } from "./picture-layout.ts";
-import { preprocessForLlava } from "./llava-preprocess.ts";
-import {
-  type LlavaProjectorConfig,
-  buildLlavaProjector,
-  listLlavaProjectorWeights,
-  readLlavaProjectorConfig,
-} from "./llava-projector.ts";
+import { readLlavaProjector } from "./read-llava-projector.ts";
+import { readLlavaView } from "./read-llava-view.ts";
+import { TileRuns } from "./tile-runs.ts";
 import { WeightList } from "./weight-list.ts";
 
-/** At most; a block of the usual kind makes about 40. */
+/** At most; a block of the usual kind makes about 40, a projector fewer than 128. */
 const TENSORS_PER_BLOCK = 64;
+const TENSORS_BESIDE_BLOCKS = 192;
+/** LLaVA's own converter, and llama.cpp. */
+const NEWLINE_NAMES = ["model.image_newline", "v.image_newline"];
+
+export interface LoadLlavaOptions extends LoadWeightsOptions {
+  compat?: Compatibility;
+}
+
+interface LlavaParts {
+  projector: string;
+  imageSize: number;
+  embeddingLength: number;
+  precision: WeightType;
+  view: LlavaView;
+  weights: Weights;
+  runs: TileRuns;
+}
 
 /**
- * LLaVA 1.5's encoder: one square picture, CLIP's vision transformer, a small projector.
- * Liu et al. 2023, "Improved Baselines with Visual Instruction Tuning".
+ * LLaVA's encoder: a picture as one square or in tiles, CLIP's vision transformer, a small projector.
+ * Liu et al. 2023, "Visual Instruction Tuning" and "Improved Baselines with Visual Instruction Tuning"; LLaVA-NeXT 2024.
  */
 export class LlavaEncoder implements ImageEncoder {
-  readonly preprocessing = "LLaVA 1.5: square with bars of the mean colour, bicubic as Pillow 10, normalised";
+  readonly preprocessing: string;
   readonly projector: string;
   readonly imageSize: number;
   readonly embeddingLength: number;
   readonly precision: WeightType;
+  readonly #view: LlavaView;
   readonly #weights: Weights;
-  readonly #graph: Graph;
-  readonly #input: Tensor;
-  readonly #output: Tensor;
-  readonly #config: ClipConfig;
+  readonly #runs: TileRuns;
 
-  private constructor(
-    config: ClipConfig,
-    projector: LlavaProjectorConfig,
-    precision: WeightType,
-    weights: Weights,
-    graph: Graph,
-  ) {
-    this.projector = projector.type;
-    this.imageSize = config.imageSize;
-    this.embeddingLength = projector.embeddingLength;
-    this.precision = precision;
-    this.#config = config;
-    this.#weights = weights;
-    this.#graph = graph;
-    this.#input = graph.input(config.imageSize, config.imageSize, 3);
-    const features = buildClipVit(graph, weights, config, this.#input);
-    this.#output = buildLlavaProjector(graph, weights, projector, features);
-    graph.finish(this.#output);
+  private constructor(parts: LlavaParts) {
+    this.preprocessing = parts.view.preprocessing;
+    this.projector = parts.projector;
+    this.imageSize = parts.imageSize;
+    this.embeddingLength = parts.embeddingLength;
+    this.precision = parts.precision;
+    this.#view = parts.view;
+    this.#weights = parts.weights;
+    this.#runs = parts.runs;
   }
 
   /**
@@ -64,59 +68,101 @@ export class LlavaEncoder implements ImageEncoder {
   static async load(
     gguf: Gguf,
     backend: Backend,
-    projectorType: "linear" | "mlp",
+    projectorType: LlavaProjectorType,
     precision: WeightType,
-    options: LoadWeightsOptions = {},
+    { compat, ...options }: LoadLlavaOptions = {},
   ): Promise<LlavaEncoder> {
-    rejectTiling(gguf);
-    const config = readClipConfig(gguf);
-    const projector = readLlavaProjectorConfig(gguf, projectorType);
+    const config = readClipConfig(gguf, compat);
+    const { imageSize, patchSize, patches } = config;
+    const patchesPerSide = imageSize / patchSize;
+    const projector = readLlavaProjector(
+      projectorType,
+      {
+        gguf,
+        visionWidth: config.embeddingLength,
+        patchesPerSide,
+        layerNormEpsilon: config.layerNormEpsilon,
+      },
+      compat,
+    );
+    requireImitable(gguf, projector.type, compat);
+    const { embeddingLength } = projector;
     const list = new WeightList(gguf, precision);
     listClipVitWeights(list, config);
-    listLlavaProjectorWeights(list, gguf, projector, config.embeddingLength);
-    list.ignore("v.image_newline");
-    list.rejectUnknown(["v.", "mm."]);
+    projector.list(list);
+    for (const name of NEWLINE_NAMES) list.ignore(name);
+    list.rejectUnknown(["v.", "mm.", "model."]);
+    const newline = await readNewline(gguf, embeddingLength);
+    const view = readLlavaView(
+      gguf,
+      { config, side: patchesPerSide / projector.shrink, embeddingLength },
+      {
+        projector: projector.type,
+        ...(newline === undefined ? {} : { newline }),
+        ...(compat === undefined ? {} : { compat }),
+      },
+    );
     const weights = await loadWeights(backend, gguf, list.requests, options);
-    // The picture's size never changes, so one graph and its memory serve all pictures.
-    const graph = new Graph(backend, { maxTensors: 64 + TENSORS_PER_BLOCK * config.blocksToRun });
     try {
-      return new LlavaEncoder(config, projector, precision, weights, graph);
+      const runs = new TileRuns(backend, {
+        side: imageSize,
+        rows: patches,
+        maxTensors: TENSORS_BESIDE_BLOCKS + TENSORS_PER_BLOCK * config.blocksToRun,
+        build: (graph, tiles) => projector.build(graph, weights, buildClipVit(graph, weights, config, tiles)),
+      });
+      return new LlavaEncoder({
+        projector: projector.type,
+        imageSize,
+        embeddingLength,
+        precision,
+        view,
+        weights,
+        runs,
+      });
     } catch (error) {
-      await graph.close();
       await weights.close();
       throw error;
     }
   }
 
-  layout(): readonly PicturePart[] {
-    const side = Math.sqrt(this.#config.patches);
-    return [{ rows: this.#config.patches, grid: { rows: side, columns: side } }];
+  layout(width: number, height: number, limit?: number): readonly PicturePart[] {
+    return this.#view.layout(width, height, limit);
   }
 
-  preprocess(image: RgbImage): PreprocessedImage {
-    return preprocessForLlava(image, this.#config);
+  preprocess(image: RgbImage, limit?: number): PreprocessedImage {
+    return this.#view.preprocess(image, limit);
   }
 
   async encode(image: PreprocessedImage, signal?: AbortSignal): Promise<Float32Array> {
-    const [tile] = image.tiles;
-    if (tile === undefined) throw new MullError("internal", "A preprocessed picture has one tile.");
-    return this.#graph.run(this.#input, tile, this.#output, signal); // (patches, embeddingLength) float32
+    const rows = await this.#runs.run(image.tiles, signal); // (tiles * rows of a tile, embeddingLength) float32
+    return this.#view.arrange(rows, image);
   }
 
   async close(): Promise<void> {
-    await this.#graph.close();
+    await this.#runs.close();
     await this.#weights.close();
   }
 }
 
-/** LLaVA 1.6 was trained on several tiles of a picture; run like 1.5 it would see less than it should, silently. */
-function rejectTiling(gguf: Gguf): void {
-  if ((gguf.numbers("clip.vision.image_grid_pinpoints")?.length ?? 0) === 0) return;
+async function readNewline(gguf: Gguf, width: number): Promise<Float32Array | undefined> {
+  const info = NEWLINE_NAMES.map((name) => gguf.tensors.get(name)).find((found) => found !== undefined);
+  if (info === undefined) return undefined;
+  const newline = dequantize(info.type, await gguf.readTensor(info)); // (width) float32
+  if (newline.length === width) return newline;
   throw new MullError(
     "invalid_model",
-    `${gguf.path} is a LLaVA 1.6 projector, which cuts pictures into tiles.`,
+    `${gguf.path}: tensor ${info.name} has ${newline.length} values, and a row of the text model ${width}.`,
+    { hint: "Convert the model again; its tensors do not belong together." },
+  );
+}
+
+function requireImitable(gguf: Gguf, projector: string, compat: Compatibility | undefined): void {
+  if (compat === undefined || projector !== "linear") return;
+  throw new MullError(
+    "invalid_argument",
+    `llama.cpp does not run ${gguf.path}: its projector is one layer.`,
     {
-      hint: "mull runs LLaVA 1.0 and 1.5 projectors.",
+      hint: "Load it without compat.",
     },
   );
 }

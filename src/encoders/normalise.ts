@@ -16,25 +16,37 @@ export type PixelStatistics = Pick<ClipConfig, "imageMean" | "imageStd">;
  * @returns (3, side, side) float32
  */
 export function normaliseSquare(
-  { width, height, data }: Pixels,
+  pixels: Pixels,
   { left, top, side }: { left: number; top: number; side: number },
+  statistics: PixelStatistics,
+  colour?: readonly [number, number, number],
+): Float32Array {
+  return normaliseRectangle(pixels, { left, top, width: side, height: side }, statistics, colour);
+}
+
+/** `normaliseSquare` of any shape. @returns (3, part height, part width) float32 */
+export function normaliseRectangle(
+  { width, height, data }: Pixels,
+  part: { left: number; top: number; width: number; height: number },
   { imageMean, imageStd }: PixelStatistics,
   colour: readonly [number, number, number] = [0, 0, 0],
 ): Float32Array {
-  const planes = new Float32Array(3 * side * side);
+  const { left, top } = part;
+  const count = part.width * part.height;
+  const planes = new Float32Array(3 * count);
   const firstX = Math.max(0, -left);
-  const endX = Math.min(side, width - left);
+  const endX = Math.min(part.width, width - left);
   for (const channel of [0, 1, 2] as const) {
     const levels = Float32Array.from(
       { length: 256 },
       (_, level) => (level / 255 - imageMean[channel]) / imageStd[channel],
     );
-    const plane = planes.subarray(channel * side * side, (channel + 1) * side * side);
+    const plane = planes.subarray(channel * count, (channel + 1) * count);
     plane.fill(levels[colour[channel]] as number);
-    for (let y = Math.max(0, -top); y < Math.min(side, height - top); y++) {
+    for (let y = Math.max(0, -top); y < Math.min(part.height, height - top); y++) {
       let pixel = ((y + top) * width + firstX + left) * 3 + channel;
       for (let x = firstX; x < endX; x++) {
-        plane[y * side + x] = levels[data[pixel] as number] as number;
+        plane[y * part.width + x] = levels[data[pixel] as number] as number;
         pixel += 3;
       }
     }

@@ -96,7 +96,8 @@ describe("a file that does not fit is an error that says why", () => {
   const drop = (name: string) => (tensors: TensorSource[]) =>
     tensors.filter((tensor) => tensor.name !== name);
   const cases: [problem: string, message: RegExp, file: () => Promise<Gguf>][] = [
-    ["unknown projector", /type "ldpv2"/, async () => write({}, { "clip.projector_type": string("ldpv2") })],
+    ["unknown projector", /type "janus"/, async () => write({}, { "clip.projector_type": string("janus") })],
+    ["another projector", /mlp\.2/, async () => write({}, { "clip.projector_type": string("ldpv2") })],
     [
       "a name of Object's",
       /type "constructor"/,
@@ -121,7 +122,26 @@ describe("a file that does not fit is an error that says why", () => {
     ["NaN", /image_mean/, async () => write({}, { "clip.vision.image_mean": float32s([1, NaN, 1]) })],
     ["feature layer", /feature layer 9/, async () => write({}, { "clip.vision.feature_layer": int32s([9]) })],
     ["feature layers", /several/, async () => write({}, { "clip.vision.feature_layer": int32s([1, 2]) })],
-    ["LLaVA 1.6", /1\.6/, async () => write({}, { "clip.vision.image_grid_pinpoints": int32s([336, 672]) })],
+    ["tiles that are not whole", /multiples of 32/, async () => write({ pinpoints: [32, 70] })],
+    ["half a size", /pairs/, async () => write({ pinpoints: [32, 64, 32] })],
+    ["tiles without number", /64 tiles/, async () => write({ pinpoints: [32 * 1000, 32 * 1000] })],
+    ["tiles of size 0", /multiples/, async () => write({ pinpoints: [0, 64] })],
+    [
+      "tiles that are merged",
+      /anyres_max_9/,
+      async () => write({ pinpoints: [32, 64], aspectRatio: "anyres_max_9" }),
+    ],
+    ["an unknown merge", /maxpool/, async () => write({ pinpoints: [32, 64], mergeType: "maxpool2x2" })],
+    [
+      "a newline of another width",
+      /image_newline/,
+      async () =>
+        write({ pinpoints: [32, 64] }, {}, (tensors) => [
+          ...tensors,
+          { name: "v.image_newline", type: "f32", shape: [2], data: new Uint8Array(8) },
+        ]),
+    ],
+    ["MobileVLM's halves", /cannot be halved/, async () => write({ projector: "ldpv2", imageSize: 40 })],
     ["gelu", /projector_gelu/, async () => write({}, { "mull.projector_gelu": string("quick") })],
     ["missing tensor", /attn_k\.weight/, async () => write({}, {}, drop("v.blk.1.attn_k.weight"))],
     ["missing projector", /mm\.0/, async () => write({ projector: "linear" }, {}, drop("mm.0.weight"))],
@@ -137,15 +157,7 @@ describe("a file that does not fit is an error that says why", () => {
           { name: "v.blk.0.ffn_gate.weight", type: "f32", shape: [1], data: new Uint8Array(4) },
         ]),
     ],
-    [
-      "norms in the projector",
-      /layer norms/,
-      async () =>
-        write({}, {}, (tensors) => [
-          ...tensors,
-          { name: "mm.3.weight", type: "f32", shape: [1], data: new Uint8Array(4) },
-        ]),
-    ],
+    ["norms in the projector", /mm\.4/, async () => write({ projector: "mlp_norm" }, {}, drop("mm.4.bias"))],
   ];
   for (const [problem, message, file] of cases) {
     test(`about ${problem}`, async () => {

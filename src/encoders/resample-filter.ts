@@ -29,27 +29,30 @@ export const WEIGHT_BITS = 22;
  * is stretched to cover all the pixels that fall into one, so that none is skipped.
  *
  * Pillow, src/libImaging/Resample.c: precompute_coeffs and normalize_coeffs_8bpc.
+ *
+ * @param window the outputs that are wanted. Default: all
  */
 export function resampleFilter(
   kernel: ResampleKernel,
   inputs: number,
   outputs: number,
   picture: Span,
+  window: Span = { start: 0, length: outputs },
 ): ResampleFilter {
   const scale = inputs / outputs;
   const stretch = Math.max(scale, 1);
   const support = kernel.support * stretch;
   const stride = Math.ceil(support) * 2 + 1;
   const filter: ResampleFilter = {
-    first: new Int32Array(outputs),
-    count: new Int32Array(outputs),
-    start: new Int32Array(outputs),
-    weights: new Int32Array(outputs * stride),
-    outside: new Int32Array(outputs),
+    first: new Int32Array(window.length),
+    count: new Int32Array(window.length),
+    start: new Int32Array(window.length),
+    weights: new Int32Array(window.length * stride),
+    outside: new Int32Array(window.length),
   };
   const exact = new Float64Array(stride);
-  for (let output = 0; output < outputs; output++) {
-    const centre = (output + 0.5) * scale;
+  for (let output = 0; output < window.length; output++) {
+    const centre = (window.start + output + 0.5) * scale;
     const from = Math.max(0, Math.trunc(centre - support + 0.5));
     const to = Math.min(inputs, Math.trunc(centre + support + 0.5));
     let sum = 0;

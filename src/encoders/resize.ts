@@ -1,5 +1,5 @@
 import type { RgbImage } from "../media/rgb-image.ts";
-import { type ResampleFilter, WEIGHT_BITS, resampleFilter } from "./resample-filter.ts";
+import { type ResampleFilter, type Span, WEIGHT_BITS, resampleFilter } from "./resample-filter.ts";
 import { BICUBIC, type ResampleKernel } from "./resample-kernels.ts";
 
 /** A picture that lies on a larger area of one colour. The area is never stored: it may be huge. */
@@ -14,6 +14,14 @@ export interface Canvas {
   colour: readonly [number, number, number];
 }
 
+/** A rectangle of a picture, in pixels. */
+export interface Window {
+  left: number;
+  top: number;
+  width: number;
+  height: number;
+}
+
 /** A picture and nothing around it. */
 export function bareCanvas(image: RgbImage): Canvas {
   return { image, width: image.width, height: image.height, left: 0, top: 0, colour: [0, 0, 0] };
@@ -24,26 +32,38 @@ export function bareCanvas(image: RgbImage): Canvas {
  * 8-bit RGB: columns first, rounded to 8 bits, then rows. Takes (picture rows) x width x 3 bytes of memory.
  *
  * Pillow, src/libImaging/Resample.c.
+ *
+ * @param window the part of the result that is wanted; the rest is not computed. Default: all
+ * @returns (window height, window width, 3) uint8
  */
-export function resize(canvas: Canvas, width: number, height: number, kernel: ResampleKernel): Uint8Array {
-  const narrowed = resizeColumns(canvas, width, kernel); // (picture rows, width, 3) uint8
-  if (canvas.height === height && canvas.image.height === height) return narrowed;
-  return resizeRows(canvas, narrowed, { width, height, kernel }); // (height, width, 3) uint8
+export function resize(
+  canvas: Canvas,
+  width: number,
+  height: number,
+  kernel: ResampleKernel,
+  window?: Window,
+): Uint8Array {
+  const across = window && { start: window.left, length: window.width };
+  const down = window && { start: window.top, length: window.height };
+  const narrowed = resizeColumns(canvas, width, kernel, across); // (picture rows, window width, 3) uint8
+  if (window === undefined && canvas.height === height && canvas.image.height === height) return narrowed;
+  return resizeRows(canvas, narrowed, { width: window?.width ?? width, height, kernel, window: down });
 }
 
-export function resizeBicubic(canvas: Canvas, width: number, height: number): Uint8Array {
-  return resize(canvas, width, height, BICUBIC);
+export function resizeBicubic(canvas: Canvas, width: number, height: number, window?: Window): Uint8Array {
+  return resize(canvas, width, height, BICUBIC, window);
 }
 
 /** All rows of the picture, each with the canvas left and right of it. */
-function resizeColumns(canvas: Canvas, width: number, kernel: ResampleKernel): Uint8Array {
+function resizeColumns(canvas: Canvas, width: number, kernel: ResampleKernel, window?: Span): Uint8Array {
   const { image, colour, left } = canvas;
-  if (canvas.width === width) return widenRows(canvas);
-  const filter = resampleFilter(kernel, canvas.width, width, { start: left, length: image.width });
-  const result = new Uint8Array(image.height * width * 3);
+  if (canvas.width === width && window === undefined) return widenRows(canvas);
+  const filter = resampleFilter(kernel, canvas.width, width, { start: left, length: image.width }, window);
+  const rowBytes = filter.first.length * 3;
+  const result = new Uint8Array(image.height * rowBytes);
   for (let y = 0; y < image.height; y++) {
     const row = image.data.subarray(y * image.width * 3, (y + 1) * image.width * 3);
-    resampleRow(filter, row, colour, result.subarray(y * width * 3, (y + 1) * width * 3));
+    resampleRow(filter, row, colour, result.subarray(y * rowBytes, (y + 1) * rowBytes));
   }
   return result;
 }
@@ -89,14 +109,20 @@ function resampleRow(
 function resizeRows(
   canvas: Canvas,
   narrowed: Uint8Array,
-  { width, height, kernel }: { width: number; height: number; kernel: ResampleKernel },
+  {
+    width,
+    height,
+    kernel,
+    window,
+  }: { width: number; height: number; kernel: ResampleKernel; window: Span | undefined },
 ): Uint8Array {
   const span = { start: canvas.top, length: canvas.image.height };
-  const { first, count, start, weights, outside } = resampleFilter(kernel, canvas.height, height, span);
+  const filter = resampleFilter(kernel, canvas.height, height, span, window);
+  const { first, count, start, weights, outside } = filter;
   const rowBytes = width * 3;
-  const result = new Uint8Array(height * rowBytes);
+  const result = new Uint8Array(first.length * rowBytes);
   const sums = new Int32Array(rowBytes);
-  for (let y = 0; y < height; y++) {
+  for (let y = 0; y < first.length; y++) {
     for (let byte = 0; byte < rowBytes; byte++) {
       sums[byte] = HALF + canvas.colour[(byte % 3) as 0 | 1 | 2] * (outside[y] as number);
     }

@@ -9,6 +9,7 @@ import { type ClipConfig, readClipConfig } from "./clip-config.ts";
 import { buildClipVit, listClipVitWeights } from "./clip-vit.ts";
 import type { ImageEncoder, PreprocessedImage } from "./image-encoder.ts";
 import type { PicturePart } from "./picture-layout.ts";
+import { resizePositions } from "./resize-positions.ts";
 import { TileRuns } from "./tile-runs.ts";
 import { WeightList } from "./weight-list.ts";
 
@@ -26,18 +27,20 @@ export interface SiglipFamily extends Pick<
   /**
    * The projector.
    * @param features [config.embeddingLength, patches, 1, tiles]
+   * @param grid how many patches a tile has
    * @returns [embeddingLength, rows of a tile, 1, tiles]
    */
-  build(graph: Graph, weights: Weights, features: Tensor): Tensor;
+  build(graph: Graph, weights: Weights, features: Tensor, grid: { across: number; down: number }): Tensor;
   layout(width: number, height: number, limit?: number): readonly PicturePart[];
   preprocess(image: RgbImage, limit?: number): PreprocessedImage;
 }
 
 /**
- * Opens an encoder that is SigLIP's vision transformer over square tiles of one size and a projector behind it.
+ * Opens an encoder that is SigLIP's vision transformer over tiles and a projector behind it.
  *
  * SigLIP (Zhai et al. 2023, arXiv 2303.15343) is computed as CLIP, but has no class token, is run to its last block,
- * and has a norm behind that.
+ * and has a norm behind that. Where tiles are of other shapes than the one whose positions were learnt, these are
+ * interpolated, as by SigLIP 2 (Tschannen et al. 2025, arXiv 2502.14786).
  *
  * @throws MullError `invalid_model`, `out_of_memory`, `aborted`
  */
@@ -62,13 +65,20 @@ export async function openSiglipEncoder(
       side: config.imageSize,
       rows: config.patches,
       maxTensors: TENSORS_BESIDE_BLOCKS + TENSORS_PER_BLOCK * config.blocksToRun,
-      build: (graph, tiles) => family.build(graph, weights, buildClipVit(graph, weights, config, tiles)),
+      build(graph, tiles) {
+        const across = tiles.shape[0] / config.patchSize;
+        const down = tiles.shape[1] / config.patchSize;
+        const table = weights.get("v.position_embd.weight");
+        const positions = resizePositions(graph, table, across, down);
+        const features = buildClipVit(graph, weights, config, tiles, positions);
+        return family.build(graph, weights, features, { across, down });
+      },
     });
     return {
       ...family,
       imageSize: config.imageSize,
       precision,
-      encode: (image, signal) => runs.run(image.tiles, signal),
+      encode: (image, signal) => runs.run(image.tiles, signal, image.tileSizes),
       async close() {
         await runs.close();
         await weights.close();
@@ -91,7 +101,7 @@ export function readSiglipConfig(gguf: Gguf): ClipConfig {
     });
   }
   const config = readClipConfig(gguf);
-  return { ...config, blocksToRun: config.blockCount };
+  return { ...config, blocksToRun: config.blockCount, postNorm: true };
 }
 
 /**

@@ -8,6 +8,7 @@ import { ModelHandle } from "./model-handle.ts";
 import type { EngineLoadOptions } from "./protocol.ts";
 
 const PRECISIONS = ["auto", "f32", "f16", "bf16", "q8_0"];
+const COMPATIBILITIES = ["llama.cpp"];
 
 /**
  * Loads a model into an engine process of its own.
@@ -58,6 +59,11 @@ function engineOptions(setup: ModelSetup, given: LoadOptions): EngineLoadOptions
       hint: `Choose one of ${PRECISIONS.join(", ")}.`,
     });
   }
+  if (options.compat !== undefined && !COMPATIBILITIES.includes(options.compat)) {
+    throw new MullError("invalid_argument", `There is no compatibility with "${options.compat}".`, {
+      hint: `Choose ${COMPATIBILITIES.join(", ")}, or none.`,
+    });
+  }
   const device = options.device ?? process.env["MULL_DEVICE"] ?? "auto";
   if (device !== "cpu" && device !== "auto") {
     throw new MullError("invalid_argument", `MULL_DEVICE is "${device}".`, {
@@ -72,6 +78,7 @@ function engineOptions(setup: ModelSetup, given: LoadOptions): EngineLoadOptions
     diskCache: options.diskCache ?? true,
     threads: wholeNumber("threads", options.threads, 1, 512),
     encoderPrecision: precision,
+    compat: options.compat,
     template: options.template,
     fallbackTemplate: options.fallbackTemplate,
     device,

@@ -93,6 +93,7 @@ export async function loadLocalModel(
       ? undefined
       : await openImageEncoder(projectorFile, backend, {
           precision: options.encoderPrecision,
+          ...(options.compat === undefined ? {} : { compat: options.compat }),
           onProgress: (completed) => onProgress(completed, fileBytes),
         });
   const encoderBytes = projectorFile?.fileBytes ?? 0;
@@ -118,7 +119,9 @@ export async function loadLocalModel(
     model: options.name,
     device: backend.name,
     engineBuild: LIBRARY_VERSION,
-    encoder: encoder?.precision ?? "",
+    encoder: [encoder?.precision ?? "", ...(options.compat === undefined ? [] : [options.compat])].join(
+      ", as ",
+    ),
   });
   const pictures = encoder === undefined ? undefined : new PictureRows(encoder, cache, identity);
   const snapshots = new PrefixSnapshots(text, pictures, cache, identity);
@@ -177,6 +180,7 @@ export async function loadLocalModel(
               imageSize: encoder.imageSize,
               tokensPerImage: rowsOf(encoder.layout(encoder.imageSize, encoder.imageSize)),
               precision: encoder.precision,
+              ...(options.compat === undefined ? {} : { compat: options.compat }),
             },
           }),
       template,
@@ -231,7 +235,10 @@ function requireSameWidth(textFile: Gguf, projectorFile: Gguf): void {
   if (type !== "mlp" && type !== "linear") return;
   const architecture = textFile.requireString("general.architecture");
   const expected = textFile.requireNumber(`${architecture}.embedding_length`);
-  const output = projectorFile.tensors.get("mm.2.weight") ?? projectorFile.tensors.get("mm.0.weight");
+  const output =
+    projectorFile.tensors.get("mm.3.weight") ??
+    projectorFile.tensors.get("mm.2.weight") ??
+    projectorFile.tensors.get("mm.0.weight");
   const width = output?.shape[1];
   if (width !== expected) throw widthError(projectorFile.path, width, textFile.path, expected);
 }

@@ -42,15 +42,22 @@ type OnProgress = (completedBytes: number, totalBytes: number) => void;
 export class ModelHandle implements Model {
   readonly #options: EngineLoadOptions;
   readonly #defaults: ModelDefaults;
+  /** That came with the model, beside what its files name. */
+  readonly #licenses: readonly string[];
   readonly #decoded: DecodedImages;
   readonly #media = new MediaDecoder();
   #engine: EngineProcess;
   #info: ModelInfo | undefined;
   #closed = false;
 
-  constructor(options: EngineLoadOptions, defaults: ModelDefaults, onProgress: OnProgress) {
+  constructor(
+    options: EngineLoadOptions,
+    setup: ModelDefaults & { licenses?: readonly string[] },
+    onProgress: OnProgress,
+  ) {
     this.#options = options;
-    this.#defaults = defaults;
+    this.#defaults = givenDefaults(setup);
+    this.#licenses = setup.licenses ?? [];
     this.#engine = new EngineProcess(options, onProgress);
     this.#decoded = new DecodedImages(this.#media);
     // Both processes start side by side: most first questions come with a picture.
@@ -68,8 +75,11 @@ export class ModelHandle implements Model {
 
   async ready(): Promise<LoadedEngine> {
     const loaded = await this.#engine.ready;
-    const defaults = givenDefaults(this.#defaults);
-    this.#info = Object.keys(defaults).length === 0 ? loaded.info : { ...loaded.info, defaults };
+    this.#info = {
+      ...loaded.info,
+      ...(this.#licenses.length === 0 ? {} : { license: this.#licenses.join("\n") }),
+      ...(Object.keys(this.#defaults).length === 0 ? {} : { defaults: this.#defaults }),
+    };
     this.#engine.unrefWhenIdle();
     return loaded;
   }

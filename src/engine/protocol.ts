@@ -4,7 +4,7 @@ import type { RgbImage } from "../media/rgb-image.ts";
 import type { SerializedError } from "../spec/errors.ts";
 import type { ImagePart } from "../spec/message.ts";
 import type { Embeddings, EngineStats, ModelInfo, StreamRequest } from "../spec/model.ts";
-import type { EncoderPrecision, GenerationOptions } from "../spec/options.ts";
+import type { Compatibility, EncoderPrecision, GenerationOptions } from "../spec/options.ts";
 import type { MediaReceipt, MediaStep } from "../spec/receipt.ts";
 import type { FinishReason, ProgressPart, Timings, TokenLogprob, Usage } from "../spec/stream.ts";
 
@@ -45,6 +45,7 @@ export interface EngineLoadOptions {
   diskCache: boolean;
   threads: number | undefined;
   encoderPrecision: EncoderPrecision;
+  compat: Compatibility | undefined;
   template: string | undefined;
   fallbackTemplate: string | undefined;
   device: "cpu" | "auto";

@@ -69,14 +69,6 @@ function checkKind(gguf: Gguf): void {
   if (type !== undefined && PROJECTOR_TYPES[type]?.takes !== "image") {
     throw invalidModel(gguf.path, `projectors of type ${quote(type)} are not supported`, SUPPORTED_HINT);
   }
-  // Yi-VL's projector goes by the name of mlp, too, but has norms between its layers.
-  if (gguf.tensors.has("mm.3.weight")) {
-    throw invalidModel(
-      gguf.path,
-      "projectors of type mlp with norms (Yi-VL) are not supported",
-      SUPPORTED_HINT,
-    );
-  }
 }
 
 function checkActivation(gguf: Gguf): void {
@@ -151,7 +143,11 @@ function featureLayers(gguf: Gguf, blocks: number): number {
 
 function checkProjection(gguf: Gguf, features: number): void {
   const width = checkLinear(gguf, "mm.0", features, undefined);
-  if (gguf.tensors.has("mm.2.weight")) checkLinear(gguf, "mm.2", width, undefined);
+  // Yi-VL's projector goes by the name of mlp, too, but has a norm behind each of its layers.
+  if (gguf.tensors.has("mm.3.weight")) {
+    checkNorm(gguf, "mm.1", width);
+    checkNorm(gguf, "mm.4", checkLinear(gguf, "mm.3", width, undefined));
+  } else if (gguf.tensors.has("mm.2.weight")) checkLinear(gguf, "mm.2", width, undefined);
   else if (gguf.string("clip.projector_type") === "mlp") gguf.requireTensor("mm.2.weight");
 }
 

@@ -69,15 +69,6 @@ export abstract class GraphArithmetic extends GraphShapes {
     requireShape(fits && plain, "matmul", weight, x);
     const shape: Shape = [outputs, x.shape[1], x.shape[2], x.shape[3]];
     this.multiplications += inputs * countElements(shape);
-    const matrices = x.shape[2] * x.shape[3];
-    if (depth * batch === 1 && matrices > 1 && x.contiguous) {
-      // One large product shares its work between threads better than many small ones.
-      const rows = this.reshape(x, inputs, x.shape[1] * matrices);
-      const product = this.dense([outputs, x.shape[1] * matrices, 1, 1], () =>
-        this.ggml.mulMat(this.context, weight.pointer, rows.pointer),
-      );
-      return this.reshape(product, ...shape);
-    }
     return this.dense(shape, () => this.ggml.mulMat(this.context, weight.pointer, x.pointer));
   }
 

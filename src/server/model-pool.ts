@@ -1,5 +1,6 @@
 import type { Model, ModelDefaults, ModelInfo } from "../spec/model.ts";
 import type { LoadOptions } from "../spec/options.ts";
+import type { Parameters } from "../store/modelfile/parameters.ts";
 
 /** A model that the server can load: its name, its files, and what is known of it without loading. */
 export interface CatalogEntry extends ModelDefaults {
@@ -7,6 +8,8 @@ export interface CatalogEntry extends ModelDefaults {
   name: string;
   load: LoadOptions;
   licenses?: readonly string[];
+  /** As they were written, also those that change nothing here. Default: what `generation` and `load` say. */
+  parameters?: Parameters;
   /** Size of all its files, in bytes. */
   bytes: number;
   modifiedAt: Date;
@@ -57,6 +60,14 @@ export interface ModelPool {
   loaded(): readonly LoadedModel[];
   /** Unloads when its requests have ended. False: it was not loaded. */
   unload(name: string): Promise<boolean>;
+  /**
+   * Removes a model from the disk. Requests that use it go on to their end, then it is unloaded.
+   *
+   * @throws MullError `model_not_found`, `invalid_argument`: see `Catalog`
+   */
+  remove(name: string): Promise<void>;
+  /** @throws MullError `invalid_argument` when a model of the store would not be found by this name */
+  requireFree(name: string): Promise<void>;
   /** Takes no new requests, waits this long for running ones, then closes every model. */
   close(drainMs: number): Promise<void>;
 }

@@ -17,12 +17,12 @@ export function publicError(error: MullError, context: ServerContext, request: F
       `The server failed in an unforeseen way (request ${request.requestId}).`,
     );
   }
-  const message = withoutPaths(error.message, context, request.model);
+  const message = publicText(error.message, context, request.model);
   // A hint about flags is for whoever runs the server, and a client cannot follow it.
   const hint = error.hint === undefined || /(?<![\w-])--[a-z]/.test(error.hint) ? undefined : error.hint;
   const { param, retryAfterSeconds } = error.details;
   return new MullError(error.code, message, {
-    ...(hint === undefined ? {} : { hint: withoutPaths(hint, context, request.model) }),
+    ...(hint === undefined ? {} : { hint: publicText(hint, context, request.model) }),
     details: {
       ...(param === undefined ? {} : { param }),
       ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
@@ -37,7 +37,8 @@ export function retryAfterSeconds(error: MullError): number | undefined {
   return typeof seconds === "number" && seconds >= 0 ? Math.ceil(seconds) : undefined;
 }
 
-function withoutPaths(text: string, context: ServerContext, model: string | undefined): string {
+/** A text without the paths of files on this machine. @param model that the request names */
+export function publicText(text: string, context: ServerContext, model: string | undefined): string {
   let safe = text;
   for (const [path, name] of modelFiles(context)) safe = safe.replaceAll(path, name);
   const nameOf = (path: string): string =>

@@ -1,5 +1,5 @@
 import { type OpenAPIHono, type RouteConfig, z } from "@hono/zod-openapi";
-import type { Context } from "hono";
+import type { Context, MiddlewareHandler } from "hono";
 import type { ServerContext, ServerEnvironment } from "./server-context.ts";
 
 export type ServerApp = OpenAPIHono<ServerEnvironment>;
@@ -38,7 +38,20 @@ export function addRoute(
   handler: (c: RequestContext) => Response | Promise<Response>,
 ): void {
   app.openAPIRegistry.registerPath(route);
-  app.on(route.method, route.path.replaceAll(/\{(.+?)\}/g, ":$1"), handler);
+  // Hono looks for the handler of a HEAD request among those of GET.
+  if (route.method === "head") app.use(pathPattern(route), answerHead(handler));
+  else app.on(route.method, pathPattern(route), handler);
+}
+
+/** The path as Hono writes it: `/v1/models/:model`. */
+export function pathPattern({ path }: Pick<RouteConfig, "path">): string {
+  return path.replaceAll(/\{(.+?)\}/g, ":$1");
+}
+
+function answerHead(
+  handler: (c: RequestContext) => Response | Promise<Response>,
+): MiddlewareHandler<ServerEnvironment> {
+  return async (c, next) => (c.req.method === "HEAD" ? handler(c) : next());
 }
 
 type JsonContent = { "application/json": { schema: z.ZodType } };

@@ -1,7 +1,5 @@
 import type { Model } from "../spec/model.ts";
 import type { LoadOptions } from "../spec/options.ts";
-import { openStore } from "../store/open-store.ts";
-import { defaultStoreRoot } from "../store/store-paths.ts";
 import { anthropicRoutes } from "./anthropic/routes.ts";
 import type { ConnectionLimits } from "./listen/connection-limits.ts";
 import type { Logger } from "./logger.ts";
@@ -10,10 +8,7 @@ import { mullRoutes } from "./mull/routes.ts";
 import { ollamaRoutes } from "./ollama/routes.ts";
 import { openaiRoutes } from "./openai/routes.ts";
 import { createAdmission } from "./pool/create-admission.ts";
-import { createCatalog } from "./pool/catalog.ts";
-import { createModelPool } from "./pool/create-model-pool.ts";
-import { estimateLoad } from "./pool/estimate-load.ts";
-import { rememberBriefly } from "./pool/remember-briefly.ts";
+import { openModels } from "./pool/open-models.ts";
 import { PrometheusMetrics } from "./prometheus-metrics.ts";
 import { resolveServerOptions } from "./resolve-server-options.ts";
 import type { RouteModule } from "./route-module.ts";
@@ -49,23 +44,13 @@ export async function startServer(
 ): Promise<RunningServer> {
   const { env = process.env, log = SILENT, load = loadModel, limits = {} } = surroundings;
   const options = resolveServerOptions(given, env);
-  const store = openStore({ root: defaultStoreRoot(env) });
-  const disk = createCatalog({ models: options.models, env, store, log });
-  const catalog = {
-    ...disk,
-    find: rememberBriefly(
-      (name: string) => disk.find(name),
-      (name) => name,
-    ),
-  };
-  // Whoever named a file wants to hear now that it is not there.
-  for (const name of Object.keys(options.models)) await catalog.find(name);
+  const { store, models } = await openModels({ options, env, log, load });
   if (options.allowedOrigins.includes("*")) log.warn("every web page may use this server: an origin is *");
   const context = {
     options,
     store,
     env,
-    models: createModelPool(options, { load, catalog, log, estimate }),
+    models,
     admission: createAdmission(options),
     media: new MemoryMediaStore(),
     metrics: new PrometheusMetrics(),
@@ -78,10 +63,5 @@ async function loadModel(options: LoadOptions): Promise<Model> {
   const { load } = await import("../engine/load.ts");
   return load(options);
 }
-
-// Models may share their files and differ in their options.
-const estimate = rememberBriefly(estimateLoad, ({ digest, load }, contextLength, parallel) =>
-  JSON.stringify([digest, load, contextLength, parallel]),
-);
 
 const SILENT: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };

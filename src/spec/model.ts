@@ -1,6 +1,6 @@
 import type { MediaReceipt } from "./receipt.ts";
 import type { ImagePart, MediaSource, Message } from "./message.ts";
-import type { GenerationOptions } from "./options.ts";
+import type { Compatibility, GenerationOptions } from "./options.ts";
 import type { StreamPart, Usage } from "./stream.ts";
 import type { JsonSchema, Tool, ToolChoice } from "./tool.ts";
 
@@ -114,6 +114,8 @@ export interface ModelInfo {
     tokensPerImage: number;
     /** Type that the weights were re-quantised to, and why, when it was chosen by `auto`. */
     precision: string;
+    /** Program whose deviations from the model's own code are reproduced; see `LoadOptions.compat`. */
+    compat?: Compatibility;
   };
   /** Source of the chat template in use, and where it came from: "gguf", "manifest", a built-in name, or "option". */
   template: { source: string; origin: string };

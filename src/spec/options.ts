@@ -26,6 +26,9 @@ export interface GenerationOptions {
 
 export type EncoderPrecision = "auto" | "f32" | "f16" | "bf16" | "q8_0";
 
+/** Another program whose deviations from a model's own code are to be reproduced. */
+export type Compatibility = "llama.cpp";
+
 /** How to load a model: its files and the shape of its context. */
 export interface LoadOptions {
   /** A name (`pico`) or a path to a GGUF file. */
@@ -55,6 +58,11 @@ export interface LoadOptions {
    * `auto` is the fastest that keeps a cosine of at least 0.998 to f32 in every output row.
    */
   encoderPrecision?: EncoderPrecision;
+  /**
+   * `llama.cpp`: see pictures as llama.cpp's mtmd does where it deviates from the model's own code (LLaVA: place of the
+   * class token, blocks, padding, tiles without their newlines), to compare outputs. Default: the model's own code.
+   */
+  compat?: Compatibility;
   /**
    * A built-in template by name (`vicuna_v1`…), Jinja source, or a Go template as Ollama's Modelfiles have them.
    * Default: the GGUF's, else `vicuna_v1`.

@@ -56,5 +56,7 @@ export type MediaStep =
    * one tile, goes with them.
    */
   | { action: "tiled"; columns: number; rows: number; width: number; height: number; overview: boolean }
+  /** From here on it was seen as this program shows pictures to the model, not as the model's own code does. */
+  | { action: "compat"; with: string }
   /** Experimental: `of` rows of the encoder were merged into `tokens` by this method, such as "grid average". */
   | { action: "merged"; tokens: number; of: number; method: string };

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 
 declare const brand: unique symbol;
 
@@ -15,7 +15,7 @@ export function parseDigest(text: string): Digest | undefined {
 }
 
 export function digestOf(bytes: Uint8Array): Digest {
-  return digestOfHex(createHash("sha256").update(bytes).digest("hex"));
+  return digestOfHex(hash("sha256", bytes));
 }
 
 /** @param hex 64 hex digits that a hash gave */

@@ -69,9 +69,11 @@ export function parseManifest(bytes: Uint8Array, origin: string): Manifest {
   };
 }
 
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
 function parseJson(bytes: Uint8Array, fail: (problem: string) => never): unknown {
   try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    return JSON.parse(utf8.decode(bytes));
   } catch {
     return fail(bytes.length === 0 ? "it is empty" : "it is no JSON");
   }

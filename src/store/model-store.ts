@@ -50,6 +50,12 @@ export interface VerifyEvent {
   problem?: string;
 }
 
+export interface VerifyOptions {
+  signal?: AbortSignal;
+  /** Bytes of the blob that is being hashed, of all that it has. */
+  onProgress?: (completed: number, total: number) => void;
+}
+
 /**
  * Models on a disk: manifests and blobs in Ollama's layout. Several processes may use one store at a time, and each may
  * die at any moment: a blob has its name only when its bytes were verified and are on the disk, a manifest only when
@@ -151,5 +157,5 @@ export interface ModelStore {
    * reported as `damaged` or as `missing`; a manifest that states a wrong size as `unreadable-manifest`; blobs that
    * no model needs, files of dead processes and what lies in `damaged/` as `leftover`.
    */
-  verify(options?: { signal?: AbortSignal }): AsyncIterable<VerifyEvent>;
+  verify(options?: VerifyOptions): AsyncIterable<VerifyEvent>;
 }

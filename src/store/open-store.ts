@@ -98,7 +98,7 @@ export function openStore(options: OpenStoreOptions = {}): ModelStore {
     copy: (from, to) => attempt(() => models.copy(from, to)),
     remove: (name) => attempt(() => models.remove(name)),
     prune: (how) => attempt(() => prune(context, blobs, how)),
-    verify: (how = {}) => guarded(verify(context, blobs, how.signal), paths.root),
+    verify: (how = {}) => guarded(verify(context, blobs, how), paths.root),
   };
 }
 

@@ -20,22 +20,29 @@ const MOST_TEXT_BYTES = 4 * 1024 * 1024;
 /** Layers that change what a model does, and that mull does not know: such a model is not run as if it had none. */
 const UNKNOWN_BUT_NEEDED: readonly string[] = ["tensor", "draft"];
 
+export interface OpenStoredOptions {
+  signal?: AbortSignal;
+  /** Told before a file is hashed, which takes seconds. */
+  onCheck?: (blob: Descriptor) => void;
+  /** Files that nothing vouches for: hashed, or taken as they are by whoever only looks at them. Default "check". */
+  unverified?: "check" | "accept";
+}
+
 /**
  * A model of a store, ready to be loaded. Its large files are not read, unless nothing vouches for one: that is
  * hashed, once.
  *
- * @param onCheck told before a file is hashed, which takes seconds
  * @throws MullError `invalid_model` when a blob is missing or damaged, and says how to get it again
  */
 export async function openStoredModel(
   store: ModelStore,
   stored: StoredModel,
-  { signal, onCheck }: { signal?: AbortSignal; onCheck?: (blob: Descriptor) => void } = {},
+  options: OpenStoredOptions = {},
 ): Promise<ModelSetup> {
   const name = formatModelName(stored.name);
   const { manifest } = stored;
   requireRunnable(manifest, name);
-  for (const blob of manifest.layers) await requireIntact(store, name, blob, signal, onCheck);
+  for (const blob of manifest.layers) await requireIntact(store, name, blob, options);
 
   const files = (kind: LayerKind): string[] =>
     layersOf(manifest, kind).map(({ digest }) => store.paths.blob(digest));
@@ -77,11 +84,10 @@ async function requireIntact(
   store: ModelStore,
   name: string,
   blob: Descriptor,
-  signal: AbortSignal | undefined,
-  onCheck: ((blob: Descriptor) => void) | undefined,
+  { signal, onCheck, unverified = "check" }: OpenStoredOptions,
 ): Promise<void> {
   const state = await store.blobState(blob);
-  if (state === "intact") return;
+  if (state === "intact" || (state === "unverified" && unverified === "accept")) return;
   if (state === "unverified") onCheck?.(blob);
   if (state === "unverified" && (await store.checkBlob(blob, signal))) return;
   const problem = state === "absent" ? "is missing" : "is damaged";

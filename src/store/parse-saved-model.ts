@@ -25,6 +25,7 @@ const LOAD_FIELDS: Record<string, Check> = {
   contextLength: isNumber,
   threads: isNumber,
   encoderPrecision: isString,
+  compat: isString,
   template: isString,
 };
 

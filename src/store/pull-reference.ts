@@ -27,15 +27,27 @@ export async function pullReference(
   store: ModelStore,
   options: PullOptions,
 ): Promise<StoredModel> {
+  const { onProgress = () => {} } = options;
+  return withRemote(text, store, options, (remote, signal) => {
+    options.beforeFetch?.(remote);
+    return pullModel(store, remote, { signal, onProgress });
+  });
+}
+
+/** Looks up what a reference names, and keeps the connections while `use` works with it. */
+export async function withRemote<T>(
+  text: string,
+  store: ModelStore,
+  options: PullOptions,
+  use: (remote: RemoteModel, signal: AbortSignal) => Promise<T>,
+): Promise<T> {
   const { signal = new AbortController().signal, onProgress = () => {} } = options;
   const reference = parseReference(text);
   const { createHttpClient } = await import("./http/create-http-client.ts");
   const client = createHttpClient({ env: options.env });
   try {
     onProgress({ status: "pulling manifest" });
-    const remote = await findRemote(reference, text, client, store, { ...options, signal });
-    options.beforeFetch?.(remote);
-    return await pullModel(store, remote, { signal, onProgress });
+    return await use(await findRemote(reference, text, client, store, { ...options, signal }), signal);
   } finally {
     await client.close();
   }

@@ -3,23 +3,19 @@ import { MullError } from "../spec/errors.ts";
 import { nearNames } from "../spec/near-names.ts";
 import { BUNDLED_MODELS } from "./bundled-models.ts";
 import { fileSetup, locateModel } from "./locate-model.ts";
-import type { Descriptor } from "./manifest.ts";
 import { formatModelName } from "./model-name.ts";
 import type { ModelSetup } from "./model-setup.ts";
 import type { ModelStore, StoredModel } from "./model-store.ts";
-import { openStoredModel } from "./open-stored-model.ts";
+import { type OpenStoredOptions, openStoredModel } from "./open-stored-model.ts";
 import { openStore } from "./open-store.ts";
 import { type ModelReference, nameOf, parseReference } from "./reference.ts";
 import { listSavedModels, readSavedModel, type SavedModel } from "./saved-model.ts";
 import { defaultStoreRoot } from "./store-paths.ts";
 
-export interface ResolveOptions {
+export interface ResolveOptions extends OpenStoredOptions {
   env: NodeJS.ProcessEnv;
   /** Default: that of `env`. */
   store?: ModelStore;
-  signal?: AbortSignal;
-  /** Told before a file is hashed because nothing vouches for it, which takes seconds. */
-  onCheck?: (blob: Descriptor) => void;
 }
 
 /**
@@ -41,10 +37,11 @@ export async function resolveModel(text: string, options: ResolveOptions): Promi
 }
 
 /** A model with what was set and said in a conversation with it. */
-function withSaved({ parameters: _, ...base }: ModelSetup, saved: SavedModel, name: string): ModelSetup {
+function withSaved(base: ModelSetup, saved: SavedModel, name: string): ModelSetup {
+  const { parameters: _, ...kept } = base;
   const { model: __, ...load } = saved.load;
   return {
-    ...base,
+    ...kept,
     name,
     place: "saved",
     load: { ...base.load, ...load },

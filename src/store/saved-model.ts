@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, rename, rm, unlink, writeFile } from "node:fs
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { MullError } from "../spec/errors.ts";
-import { type SavedModel, parseSavedModel } from "./parse-saved-model.ts";
+import type { SavedModel } from "./parse-saved-model.ts";
 
 export type { SavedModel };
 
@@ -59,6 +59,7 @@ export async function readSavedModel(name: string, env: NodeJS.ProcessEnv): Prom
       cause: error,
     });
   }
+  const { parseSavedModel } = await import("./parse-saved-model.ts");
   return parseSavedModel(text, path);
 }
 

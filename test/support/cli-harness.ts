@@ -19,6 +19,8 @@ export interface HarnessOptions {
   env?: NodeJS.ProcessEnv;
   answer?: Answer;
   info?: Partial<ModelInfo>;
+  /** Names of models that can be loaded, besides pico and files. */
+  models?: readonly string[];
   /** A context length that there is no memory for. */
   refuseContext?: number;
 }
@@ -37,6 +39,7 @@ export class CliHarness {
   answer: Answer;
   info: ModelInfo;
   readonly #env: NodeJS.ProcessEnv;
+  readonly #models: readonly string[];
   readonly #refuseContext: number | undefined;
   #out = "";
   #err = "";
@@ -63,6 +66,7 @@ export class CliHarness {
       ...options.env,
     };
     this.answer = options.answer ?? (() => say("A yellow smiley face."));
+    this.#models = options.models ?? [];
     this.#refuseContext = options.refuseContext;
     this.info = { ...INFO, ...options.info };
   }
@@ -84,8 +88,9 @@ export class CliHarness {
       signal: this.stop.signal,
       load: async (options) => {
         this.loads.push(options);
-        if (options.model !== "pico" && !options.model?.endsWith(".gguf")) {
-          throw new MullError("model_not_found", `There is no model called "${options.model}".`);
+        const { model = "pico" } = options;
+        if (!["pico", ...this.#models].includes(model) && !model.endsWith(".gguf")) {
+          throw new MullError("model_not_found", `There is no model called "${model}".`);
         }
         if (options.contextLength !== undefined && options.contextLength === this.#refuseContext) {
           throw new MullError("out_of_memory", "There is no memory");

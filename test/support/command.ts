@@ -14,6 +14,10 @@ export interface CommandOptions {
   /** Bytes for standard input; it is then closed. `null` gives the command no standard input at all. */
   stdin?: Uint8Array | string | null;
   env?: Record<string, string>;
+  /** Options of Node itself, before the command's file. */
+  nodeOptions?: readonly string[];
+  /** A program that runs the command it is given, and its arguments: `["faketime", "-f", "-1y"]`. */
+  through?: readonly string[];
   /** Called with the process when it runs, for what needs a signal or another descriptor. */
   onStart?: (child: ChildProcess) => void;
 }
@@ -21,7 +25,14 @@ export interface CommandOptions {
 /** Runs the built `mull` command as a person would, and collects what it prints. */
 export function mull(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [main, ...args], {
+    const line = [
+      ...(options.through ?? []),
+      process.execPath,
+      ...(options.nodeOptions ?? []),
+      main,
+      ...args,
+    ];
+    const child = spawn(line[0] as string, line.slice(1), {
       cwd: options.cwd,
       // The store and the home are those of the test file (own-cache.ts), and nothing is downloaded unasked. Nothing
       // listens on port 1: a server of whoever runs the tests is left alone.

@@ -148,6 +148,8 @@ export function fakePool(model: Model = fakeModel()): ModelPool {
     },
     loaded: () => [loaded],
     unload: async () => true,
+    remove: async () => {},
+    requireFree: async () => {},
     close: async () => {},
   };
 }

@@ -3,6 +3,10 @@ import type { Gguf } from "../../src/gguf/gguf.ts";
 import type { SiglipShape } from "./tiny-siglip.ts";
 
 type Rows = number[][];
+interface Size {
+  width: number;
+  height: number;
+}
 type Weights = Map<string, { shape: readonly number[]; values: Float32Array }>;
 
 export async function readWeights(gguf: Gguf): Promise<Weights> {
@@ -16,10 +20,16 @@ export async function readWeights(gguf: Gguf): Promise<Weights> {
 /**
  * SigLIP and a projector in float64, with loops and nothing else.
  *
- * @param tile (3, size, size)
+ * @param tile (3, height, width)
+ * @param size of the tile, if it is not the encoder's square
  */
-export function encodeInFloat64(weights: Weights, tile: Float32Array, shape: SiglipShape): Rows {
-  const { embedding, heads, imageSize, patchSize } = shape;
+export function encodeInFloat64(
+  weights: Weights,
+  tile: Float32Array,
+  shape: SiglipShape,
+  size: Size = { width: shape.imageSize, height: shape.imageSize },
+): Rows {
+  const { embedding, heads, patchSize } = shape;
   const values = (name: string): Float32Array => {
     const weight = weights.get(name);
     if (weight === undefined) throw new Error(`no ${name}`);
@@ -38,24 +48,22 @@ export function encodeInFloat64(weights: Weights, tile: Float32Array, shape: Sig
       }),
     );
   };
-  const norm = (rows: Rows, name: string): Rows =>
+  const norm = (rows: Rows, name: string, epsilon = 1e-6): Rows =>
     rows.map((row) => {
       const mean = average(row);
       const variance = average(row.map((value) => (value - mean) ** 2));
       const [weight, bias] = [values(`${name}.weight`), values(`${name}.bias`)];
       return row.map(
         (value, x) =>
-          ((value - mean) / Math.sqrt(variance + 1e-6)) * (weight[x] as number) + (bias[x] as number),
+          ((value - mean) / Math.sqrt(variance + epsilon)) * (weight[x] as number) + (bias[x] as number),
       );
     });
 
-  const side = imageSize / patchSize;
-  let rows = embedPatches(tile, values("v.patch_embd.weight"), shape).map((row, patch) =>
+  const [side, down] = [size.width / patchSize, size.height / patchSize];
+  const positions = resizeTable(values("v.position_embd.weight"), embedding, side, down);
+  let rows = embedPatches(tile, values("v.patch_embd.weight"), shape, size).map((row, patch) =>
     row.map(
-      (value, x) =>
-        value +
-        (values("v.patch_embd.bias")[x] as number) +
-        (values("v.position_embd.weight")[patch * embedding + x] as number),
+      (value, x) => value + (values("v.patch_embd.bias")[x] as number) + (positions[patch]?.[x] as number),
     ),
   );
   for (let index = 0; index < shape.blocks; index++) {
@@ -81,6 +89,13 @@ export function encodeInFloat64(weights: Weights, tile: Float32Array, shape: Sig
     return linear(shuffle(rows, side, shape.scaleFactor ?? NaN), "mm.model.fc");
   }
   const factor = shape.scaleFactor ?? 4;
+  if (shape.projector === "lfm2") {
+    const first = linear(norm(shuffle(rows, side, factor), "mm.input_norm", 1e-5), "mm.1");
+    return linear(
+      first.map((row) => row.map((x) => 0.5 * x * (1 + erf(x / Math.SQRT2)))),
+      "mm.2",
+    );
+  }
   // The average of a square is that of what `shuffle` has joined.
   const pooled = shuffle(rows, side, factor).map((row) =>
     Array.from({ length: embedding }, (_, x) => average(row.filter((__, index) => index % embedding === x))),
@@ -101,10 +116,14 @@ export function encodeInFloat64(weights: Weights, tile: Float32Array, shape: Sig
   );
 }
 
-function embedPatches(tile: Float32Array, kernel: Float32Array, shape: SiglipShape): Rows {
-  const { imageSize, patchSize, embedding } = shape;
-  const side = imageSize / patchSize;
-  return Array.from({ length: side * side }, (_, patch) =>
+function embedPatches(
+  tile: Float32Array,
+  kernel: Float32Array,
+  { patchSize, embedding }: SiglipShape,
+  { width, height }: Size,
+): Rows {
+  const side = width / patchSize;
+  return Array.from({ length: side * (height / patchSize) }, (_, patch) =>
     Array.from({ length: embedding }, (__, output) => {
       let sum = 0;
       for (let channel = 0; channel < 3; channel++) {
@@ -113,7 +132,7 @@ function embedPatches(tile: Float32Array, kernel: Float32Array, shape: SiglipSha
             const row = Math.floor(patch / side) * patchSize + y;
             const column = (patch % side) * patchSize + x;
             const weight = kernel[((output * 3 + channel) * patchSize + y) * patchSize + x] as number;
-            sum += (tile[(channel * imageSize + row) * imageSize + column] as number) * weight;
+            sum += (tile[(channel * height + row) * width + column] as number) * weight;
           }
         }
       }
@@ -146,13 +165,52 @@ function attend(q: Rows, k: Rows, v: Rows, heads: number): Rows {
 /** A row for each square of `factor` x `factor` rows, which stand one after the other in it. */
 function shuffle(rows: Rows, side: number, factor: number): Rows {
   const across = side / factor;
-  return Array.from({ length: across * across }, (_, index) => {
+  return Array.from({ length: rows.length / factor ** 2 }, (_, index) => {
     const [top, left] = [Math.floor(index / across) * factor, (index % across) * factor];
     return Array.from({ length: factor * factor }, (__, place) => {
       const y = top + Math.floor(place / factor);
       return rows[y * side + left + (place % factor)] as number[];
     }).flat();
   });
+}
+
+/** A table of a square of positions, brought to another shape by PyTorch's antialiased bilinear interpolation. */
+function resizeTable(table: Float32Array, columns: number, across: number, down: number): Rows {
+  const side = Math.sqrt(table.length / columns);
+  const weightsOf = (outputs: number): number[][] =>
+    Array.from({ length: outputs }, (_, output) => {
+      const scale = side / outputs;
+      const stretch = Math.max(scale, 1);
+      const centre = (output + 0.5) * scale;
+      const raw = Array.from({ length: side }, (__, input) =>
+        Math.max(0, 1 - Math.abs((input + 0.5 - centre) / stretch)),
+      );
+      const sum = raw.reduce((total, weight) => total + weight, 0);
+      return raw.map((weight) => weight / sum);
+    });
+  const [x, y] = [weightsOf(across), weightsOf(down)];
+  return y.flatMap((rows) =>
+    x.map((places) =>
+      Array.from({ length: columns }, (_, column) => {
+        let total = 0;
+        for (const [row, weight] of rows.entries()) {
+          for (const [place, other] of places.entries())
+            total += weight * other * (table[(row * side + place) * columns + column] as number);
+        }
+        return total;
+      }),
+    ),
+  );
+}
+
+function erf(x: number): number {
+  // Maclaurin series; exact to float64 rounding for the arguments that occur here.
+  let [term, sum] = [x, x];
+  for (let n = 1; n < 200; n++) {
+    term *= (-x * x) / n;
+    sum += term / (2 * n + 1);
+  }
+  return Math.abs(x) > 5 ? Math.sign(x) : (2 / Math.sqrt(Math.PI)) * sum;
 }
 
 const add = (a: Rows, b: Rows): Rows => a.map((row, y) => row.map((value, x) => value + (b[y]?.[x] ?? NaN)));

@@ -178,7 +178,7 @@ function storedName(name: string, { layout, projector }: CheckpointShape): strin
       if (layer !== null) return `multi_modal_projector.linear_${layer[1] === "0" ? 1 : 2}.${layer[2]}`;
       if (name === "image_newline") return name;
       return isText ? `language_model.${name}` : name.replace("vision.", "vision_tower.vision_model.");
-    case "transformers":
+    default:
       if (layer !== null) return `model.multi_modal_projector.linear_${layer[1] === "0" ? 1 : 2}.${layer[2]}`;
       if (name === "image_newline") return "model.image_newline";
       if (isText) return name.replace(/^model\./, "model.language_model.");

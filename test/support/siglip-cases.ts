@@ -1,9 +1,11 @@
 import { writeRandomTextModel } from "../../bench/random-model.ts";
 import { writeTinyGemma3 } from "./tiny-gemma3.ts";
+import { writeTinyLfm2 } from "./tiny-lfm2.ts";
 import {
   type SiglipShape,
   TINY_GEMMA3_PROJECTOR,
   TINY_IDEFICS3_PROJECTOR,
+  TINY_LFM2_PROJECTOR,
   writeTinySiglip,
 } from "./tiny-siglip.ts";
 
@@ -24,8 +26,11 @@ export const SIGLIP_CASES: readonly SiglipCase[] = [
     name: "gemma3",
     projector: TINY_GEMMA3_PROJECTOR,
     // mtmd puts bars around a picture that is not square, where Gemma's code stretches it.
-    ...{ width: 200, height: 200 },
-    ...{ before: "<start_of_turn>user\nlook", after: "what is it<end_of_turn>\n", around: "\n\n" },
+    width: 200,
+    height: 200,
+    before: "<start_of_turn>user\nlook",
+    after: "what is it<end_of_turn>\n",
+    around: "\n\n",
   },
   ...(
     [
@@ -36,8 +41,27 @@ export const SIGLIP_CASES: readonly SiglipCase[] = [
   ).map(([width, height]) => ({
     name: `idefics3 ${width}x${height}`,
     projector: TINY_IDEFICS3_PROJECTOR,
-    ...{ width, height },
-    ...{ before: "<|im_start|>User:", after: "what is it<end_of_utterance>\nAssistant:", around: "" },
+    width,
+    height,
+    before: "<|im_start|>User:",
+    after: "what is it<end_of_utterance>\nAssistant:",
+    around: "",
+  })),
+  // One as it is, one that is made smaller, one in two tiles.
+  ...(
+    [
+      [300, 200],
+      [700, 500],
+      [1280, 640],
+    ] as const
+  ).map(([width, height]) => ({
+    name: `lfm2 ${width}x${height}`,
+    projector: TINY_LFM2_PROJECTOR,
+    width,
+    height,
+    before: "<|im_start|>user\n",
+    after: "what is it<|im_end|>\n<|im_start|>assistant\n",
+    around: "",
   })),
 ];
 
@@ -68,6 +92,13 @@ const CHAT_TEMPLATES = {
     "{% for line in message['content'] %}{% if line['type'] == 'text' %}{{line['text']}}" +
     "{% elif line['type'] == 'image' %}{{ '<image>' }}{% endif %}{% endfor %}<end_of_utterance>\n{% endfor %}" +
     "{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}",
+  lfm2:
+    "{{- bos_token -}}{%- for message in messages -%}{{- '<|im_start|>' + message['role'] + '\\n' -}}" +
+    "{%- if message['content'] is string -%}{{- message['content'] -}}" +
+    "{%- else -%}{%- for item in message['content'] -%}" +
+    "{%- if item['type'] == 'image' -%}{{- '<image>' -}}{%- else -%}{{- item['text'] -}}{%- endif -%}{%- endfor -%}" +
+    "{%- endif -%}{{- '<|im_end|>\\n' -}}{%- endfor -%}" +
+    "{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}",
 };
 
 export async function writeSiglipModels(
@@ -75,7 +106,8 @@ export async function writeSiglipModels(
   paths: { model: string; projector: string },
 ): Promise<void> {
   const chatTemplate = CHAT_TEMPLATES[projector.projector];
-  if (projector.projector === "gemma3") await writeTinyGemma3(paths.model, { chatTemplate });
+  if (projector.projector === "lfm2") await writeTinyLfm2(paths.model, { chatTemplate });
+  else if (projector.projector === "gemma3") await writeTinyGemma3(paths.model, { chatTemplate });
   else await writeRandomTextModel(paths.model, { chatTemplate, controlTokens: IDEFICS3_TOKENS });
   await writeTinySiglip(paths.projector, projector);
 }

@@ -4,7 +4,7 @@ import { type TensorSource, writeGguf } from "../../src/gguf/write.ts";
 
 /** Shape of a SigLIP vision transformer and the projector behind it. */
 export interface SiglipShape {
-  projector: "gemma3" | "idefics3";
+  projector: "gemma3" | "idefics3" | "lfm2";
   imageSize: number;
   patchSize: number;
   embedding: number;
@@ -42,6 +42,16 @@ export const TINY_IDEFICS3_PROJECTOR: SiglipShape = {
   blocks: 2,
   scaleFactor: 2,
   longestEdge: 128,
+};
+
+/** Rows of 32 x 32 pixels; positions of 16 x 16 patches. */
+export const TINY_LFM2_PROJECTOR: SiglipShape = {
+  ...TINY,
+  projector: "lfm2",
+  imageSize: 256,
+  patchSize: 16,
+  blocks: 2,
+  scaleFactor: 2,
 };
 
 /** Writes a vision encoder and projector with random weights; keys and names as llama.cpp's converter has them. */
@@ -107,14 +117,27 @@ function weights(shape: SiglipShape): TensorSource[] {
       ...linear(`${block}.ffn_down`, feedForward, embedding),
     ]),
     ...norm("v.post_ln"),
-    ...(shape.projector === "gemma3"
-      ? [
-          tensor("mm.soft_emb_norm.weight", [embedding], 0.1, { mean: 1 }),
-          // As Gemma's code has it: outputs first.
-          tensor("mm.input_projection.weight", [textEmbedding, embedding], 1 / Math.sqrt(embedding), {
-            type,
-          }),
-        ]
-      : [tensor("mm.model.fc.weight", [joined, textEmbedding], 1 / Math.sqrt(joined), { type })]),
+    ...projector(),
   ];
+
+  function projector(): TensorSource[] {
+    if (shape.projector === "idefics3") {
+      return [tensor("mm.model.fc.weight", [joined, textEmbedding], 1 / Math.sqrt(joined), { type })];
+    }
+    if (shape.projector === "lfm2") {
+      return [
+        tensor("mm.input_norm.weight", [joined], 0.1, { mean: 1 }),
+        tensor("mm.input_norm.bias", [joined], 0.1),
+        ...linear("mm.1", joined, 2 * textEmbedding),
+        ...linear("mm.2", 2 * textEmbedding, textEmbedding),
+      ];
+    }
+    return [
+      tensor("mm.soft_emb_norm.weight", [embedding], 0.1, { mean: 1 }),
+      // As Gemma's code has it: outputs first.
+      tensor("mm.input_projection.weight", [textEmbedding, embedding], 1 / Math.sqrt(embedding), {
+        type,
+      }),
+    ];
+  }
 }

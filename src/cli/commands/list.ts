@@ -1,9 +1,9 @@
 import { BUNDLED_MODELS, bundledModel } from "../../store/bundled-models.ts";
 import { shortDigest } from "../../store/digest.ts";
+import { listModels } from "../../store/list-models.ts";
 import { formatModelName, parseModelName } from "../../store/model-name.ts";
 import type { ModelPlace } from "../../store/model-setup.ts";
-import { openStore } from "../../store/open-store.ts";
-import { listSavedModels } from "../../store/saved-model.ts";
+import { listSavedModels, savedModelFile } from "../../store/saved-model.ts";
 import { defaultStoreRoot } from "../../store/store-paths.ts";
 import type { CliContext } from "../cli-context.ts";
 import { agoText } from "../terminal/ago-text.ts";
@@ -28,6 +28,8 @@ interface Row {
   bytes: number;
   modifiedAt: Date;
   source: ModelPlace;
+  /** Why it cannot be used. */
+  problem?: string;
 }
 
 /**
@@ -37,16 +39,14 @@ interface Row {
  */
 export async function list(settings: ListSettings, context: CliContext): Promise<number> {
   const { env, stdout, stderr } = context;
-  const store = openStore({ root: defaultStoreRoot(env) });
-  const [stored, damaged, own, elsewhere] = await Promise.all([
-    store.list(),
-    store.damaged(),
+  const [{ models, damaged }, own, elsewhere] = await Promise.all([
+    listModels(defaultStoreRoot(env)),
     ownModels(env),
     settings.all ? modelsElsewhere(env) : [],
   ]);
   const prefix = settings.prefix?.toLowerCase() ?? "";
   const rows = [
-    ...stored.map(({ name, digest, bytes, modifiedAt }): Row => ({
+    ...models.map(({ name, digest, bytes, modifiedAt }): Row => ({
       name: formatModelName(name),
       id: shortDigest(digest),
       bytes,
@@ -75,12 +75,15 @@ export async function list(settings: ListSettings, context: CliContext): Promise
   for (const { name, problem } of damaged) {
     stderr.write(`${paint("red", "Damaged:")} ${safeName(formatModelName(name))}: ${safeName(problem)}\n`);
   }
+  for (const { name, source, problem } of rows) {
+    if (problem === undefined) continue;
+    stderr.write(`${paint("yellow", "Not usable:")} ${safeName(`${name} (${source}): ${problem}`)}\n`);
+  }
   return damaged.length === 0 ? 0 : 1;
 }
 
 /** Those that ship with mull, and those that were saved in a conversation. */
 async function ownModels(env: NodeJS.ProcessEnv): Promise<Row[]> {
-  const { savedModelFile } = await import("../../store/saved-model.ts");
   const bundled = BUNDLED_MODELS.map(async (model): Promise<Row> => {
     const name = parseModelName(model);
     const files = filesOf((name === undefined ? undefined : bundledModel(name)) ?? {});
@@ -102,5 +105,12 @@ async function ownModels(env: NodeJS.ProcessEnv): Promise<Row[]> {
 async function modelsElsewhere(env: NodeJS.ProcessEnv): Promise<Row[]> {
   const { listElsewhere } = await import("../../store/elsewhere/list-elsewhere.ts");
   const found = await listElsewhere(env);
-  return found.map(({ name, bytes, modifiedAt, source }) => ({ name, id: "", bytes, modifiedAt, source }));
+  return found.map(({ name, bytes, modifiedAt, source, problem }) => ({
+    name,
+    id: "",
+    bytes,
+    modifiedAt,
+    source,
+    ...(problem === undefined ? {} : { problem }),
+  }));
 }

@@ -8,6 +8,7 @@ import { defaultStoreRoot } from "../../store/store-paths.ts";
 import type { CliContext } from "../cli-context.ts";
 import { createPaint } from "../terminal/colour.ts";
 import { formatBytes } from "../terminal/format-quantity.ts";
+import { safeName } from "../terminal/safe-text.ts";
 import { TransferView } from "../terminal/transfer-view.ts";
 
 export interface PullSettings {
@@ -44,6 +45,11 @@ export async function pullWithView(
         if (warning !== undefined) stderr.write(`${paint("yellow", "Warning:")} ${warning}\n`);
       },
     });
+  } catch (error) {
+    view.end();
+    // The download of every layer stays, up to the last byte that is on the disk.
+    if (signal.aborted) stderr.write(`Interrupted. To go on from here: mull pull ${safeName(name)}\n`);
+    throw error;
   } finally {
     view.end();
   }

@@ -27,6 +27,17 @@ const PARTS: Readonly<Record<string, (setup: ModelSetup, facts: ModelFacts) => s
   license: ({ licenses = [] }, facts) => (licenses.length > 0 ? licenses.join("\n") : (facts.license ?? "")),
 };
 
+/** Whose folder a model lies in. */
+const KEEPERS: Readonly<Record<Exclude<ModelSetup["place"], "file">, string>> = {
+  bundled: "mull, which ships it",
+  store: "mull",
+  saved: "a saved conversation",
+  ollama: "Ollama",
+  "hugging-face": "Hugging Face's cache",
+  "llama.cpp": "llama.cpp",
+  "lm-studio": "LM Studio",
+};
+
 /**
  * `mull show`: what the headers of a model's files and its manifest say.
  *
@@ -54,7 +65,7 @@ export async function show(
     stdout.write(withNewline(part(setup, facts)));
     return 0;
   }
-  const { text, projector: vision } = await readModelHeaders(files);
+  const { text, projector: vision, adapters } = await readModelHeaders(files);
   const context = Math.min(setup.load.contextLength ?? DEFAULT_CONTEXT, facts.contextLength);
   const memory = await estimateModelMemory(setup.load, context);
   if (flags["json"] === true) {
@@ -74,6 +85,8 @@ export async function show(
         ["size on disk", formatBytes(facts.bytes)],
         ["size in memory", `${formatBytes(memory.total)} with a context of ${context}`],
         ...(text.paths.length > 1 ? [["files", String(text.paths.length)] as const] : []),
+        ...(adapters.length > 0 ? [["adapters", String(adapters.length)] as const] : []),
+        ...(setup.place === "file" ? [] : [["kept by", KEEPERS[setup.place]] as const]),
       ],
     ],
   ];
@@ -110,8 +123,8 @@ export async function show(
   return 0;
 }
 
-function parameterRows({ generation = {}, load }: ModelSetup): Row[] {
-  return parameterTexts(parametersOf(generation, load)).map(([name, value]) => [
+function parameterRows({ generation = {}, load, parameters }: ModelSetup): Row[] {
+  return parameterTexts(parameters ?? parametersOf(generation, load)).map(([name, value]) => [
     name,
     name === "stop" ? JSON.stringify(value) : value,
   ]);

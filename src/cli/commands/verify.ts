@@ -1,6 +1,7 @@
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
 import { MullError } from "../../spec/errors.ts";
 import { shortDigest } from "../../store/digest.ts";
-import { blobsOf } from "../../store/manifest.ts";
 import { type ModelName, formatModelName, nameKey } from "../../store/model-name.ts";
 import type { ModelStore, VerifyEvent } from "../../store/model-store.ts";
 import { openStore } from "../../store/open-store.ts";
@@ -9,9 +10,9 @@ import type { CliContext } from "../cli-context.ts";
 import { errorText } from "../report-error.ts";
 import { createPaint } from "../terminal/colour.ts";
 import { formatBytes, plural } from "../terminal/format-quantity.ts";
+import { sizeOf } from "../terminal/model-files.ts";
 import { safeName } from "../terminal/safe-text.ts";
 import { TransferView } from "../terminal/transfer-view.ts";
-import { pullWithView } from "./pull.ts";
 
 /**
  * `mull verify`: reads every byte of the store, and with `repair` fetches again what is damaged or missing.
@@ -19,80 +20,96 @@ import { pullWithView } from "./pull.ts";
  * @returns the exit code: 1 when something is wrong, and was not repaired
  */
 export async function verify({ repair }: { repair: boolean }, context: CliContext): Promise<number> {
-  const { env, stdout, stderr } = context;
+  const { env, stdout } = context;
   const store = openStore({ root: defaultStoreRoot(env) });
-  const first = await check(store, context);
-  if (first.faults === 0 || !repair) return report(first, context);
-
-  const paint = createPaint(stderr, env);
-  for (const name of first.broken.values()) {
-    const text = formatModelName(name);
-    stdout.write(`Fetching ${safeName(text)} again.\n`);
-    try {
-      await pullWithView(text, { insecure: false }, context);
-    } catch (error) {
-      context.signal.throwIfAborted();
-      stderr.write(errorText(MullError.wrap(error), paint));
-    }
+  const { intact, bytes, faults, broken, hasObstacle } = await check(store, context);
+  stdout.write(faults.map((fault) => `${fault}\n`).join(""));
+  stdout.write(
+    `${plural(intact, "file")} intact, ${faults.length} damaged or missing (${formatBytes(bytes)} read).\n`,
+  );
+  const lost = repair ? await repairAll(store, broken, context) : broken;
+  if (lost.length > 0) {
+    const names = lost.map((name) => safeName(formatModelName(name))).join(", ");
+    stdout.write(repair ? `Not repaired: ${names}\n` : `To repair ${names}: mull verify --repair\n`);
   }
-  return report(await check(store, context), context);
+  return lost.length > 0 || hasObstacle ? 1 : 0;
 }
 
 interface Findings {
   intact: number;
   bytes: number;
-  faults: number;
-  /** Models that something is missing of, by key. */
-  broken: ReadonlyMap<string, ModelName>;
+  /** One line each, for people. */
+  faults: readonly string[];
+  /** Models that something is missing of. */
+  broken: readonly ModelName[];
+  /** Something in the place of manifests that is no model's. */
+  hasObstacle: boolean;
 }
 
-async function check(store: ModelStore, { env, stdout, stderr, signal }: CliContext): Promise<Findings> {
+async function check(store: ModelStore, { env, stderr, signal }: CliContext): Promise<Findings> {
   const view = new TransferView(stderr, env);
   const total = await sizeOfBlobs(store);
+  const show = (completed: number): void =>
+    view.show({ status: "verifying", total, completed: Math.min(total, completed) });
   const broken = new Map<string, ModelName>();
-  const lines: string[] = [];
+  const faults: string[] = [];
   let intact = 0;
   let bytes = 0;
-  let faults = 0;
+  let hasObstacle = false;
   try {
-    for await (const event of store.verify({ signal })) {
+    const onProgress = (completed: number): void => show(bytes + completed);
+    for await (const event of store.verify({ signal, onProgress })) {
       bytes += event.kind === "intact" || event.kind === "damaged" ? (event.bytes ?? 0) : 0;
       if (event.kind === "intact") intact += 1;
-      view.show({ status: "verifying", total, completed: Math.min(total, bytes) });
+      show(bytes);
       if (event.kind === "checking" || event.kind === "intact" || event.kind === "leftover") continue;
-      faults += 1;
       for (const name of event.models) broken.set(nameKey(name), name);
-      lines.push(faultText(event));
+      hasObstacle ||= event.kind === "unreadable-manifest" && event.models.length === 0;
+      faults.push(faultText(event));
     }
   } finally {
     view.end();
   }
-  stdout.write(lines.map((line) => `${line}\n`).join(""));
-  return { intact, bytes, faults, broken };
+  return { intact, bytes, faults, broken: [...broken.values()], hasObstacle };
 }
 
-/** In bytes; blobs that models share count once. */
-async function sizeOfBlobs(store: ModelStore): Promise<number> {
-  const blobs = new Map(
-    (await store.list()).flatMap(({ manifest }) => blobsOf(manifest)).map((blob) => [blob.digest, blob.size]),
-  );
-  return [...blobs.values()].reduce((sum, size) => sum + size, 0);
+/** In bytes: all of them are read, needed or not. */
+async function sizeOfBlobs({ paths }: ModelStore): Promise<number> {
+  const names = await readdir(paths.blobs).catch(() => []);
+  return sizeOf(names.map((name) => join(paths.blobs, name)));
 }
 
 function faultText({ kind, digest, path, models, problem }: VerifyEvent): string {
   const what = digest === undefined ? safeName(path ?? "") : shortDigest(digest);
   const of =
     models.length === 0 ? "" : ` (${models.map((name) => safeName(formatModelName(name))).join(", ")})`;
-  const why = problem === undefined ? "" : `: ${safeName(problem)}`;
+  // Which file it is has been said.
+  const told = problem?.startsWith(`${path} `) === true ? `it${problem.slice(path?.length)}` : problem;
+  const why = told === undefined ? "" : `: ${safeName(told)}`;
   return `${kind === "unreadable-manifest" ? "unreadable" : kind}: ${what}${of}${why}`;
 }
 
-function report({ intact, bytes, faults, broken }: Findings, { stdout }: CliContext): number {
-  stdout.write(
-    `${plural(intact, "file")} intact, ${faults} damaged or missing (${formatBytes(bytes)} read).\n`,
-  );
-  if (faults === 0) return 0;
-  const names = [...broken.values()].map((name) => safeName(formatModelName(name)));
-  if (names.length > 0) stdout.write(`To repair: mull verify --repair, or mull pull ${names.join(", ")}\n`);
-  return 1;
+/** @returns the models that could not be repaired */
+async function repairAll(
+  store: ModelStore,
+  broken: readonly ModelName[],
+  { env, stdout, stderr, signal }: CliContext,
+): Promise<readonly ModelName[]> {
+  if (broken.length === 0) return [];
+  const { repairModel } = await import("../../store/repair-model.ts");
+  const lost: ModelName[] = [];
+  for (const name of broken) {
+    const view = new TransferView(stderr, env);
+    try {
+      await repairModel(store, name, { env, signal, onProgress: view.show });
+      view.end();
+      stdout.write(`${safeName(formatModelName(name))} is whole again.\n`);
+    } catch (error) {
+      view.end();
+      signal.throwIfAborted();
+      stderr.write(errorText(MullError.wrap(error), createPaint(stderr, env)));
+      lost.push(name);
+    }
+  }
+  return lost;
 }

@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { MullError } from "../../spec/errors.ts";
-import type { EncoderPrecision, GenerationOptions, LoadOptions } from "../../spec/options.ts";
+import type { Compatibility, EncoderPrecision, GenerationOptions, LoadOptions } from "../../spec/options.ts";
 import { PARAMETERS, type Parameter, parseParameter } from "./parameters.ts";
 
 /** What the flags of `mull run` say, checked. */
@@ -17,6 +17,7 @@ export interface RunSettings {
   wordWrap: boolean;
 }
 
+const COMPATIBILITIES: readonly Compatibility[] = ["llama.cpp"];
 const PRECISIONS: readonly EncoderPrecision[] = ["auto", "f32", "f16", "bf16", "q8_0"];
 
 /** Flags that say which model to load and how: `run` and `inspect` share them. */
@@ -29,6 +30,12 @@ export function addModelOptions(command: Command): Command {
       new Option("--encoder-precision <type>", "type of the encoder's weights")
         .choices(PRECISIONS)
         .default("auto"),
+    )
+    .addOption(
+      new Option(
+        "--compat <program>",
+        "see pictures as this program does, not as the model's own code",
+      ).choices(COMPATIBILITIES),
     );
 }
 
@@ -75,6 +82,7 @@ export function readModelFlags(flags: Record<string, unknown>): LoadOptions {
   if (flags["template"] !== undefined) load.template = flags["template"] as string;
   const precision = flags["encoderPrecision"] as EncoderPrecision;
   if (precision !== "auto") load.encoderPrecision = precision;
+  if (flags["compat"] !== undefined) load.compat = flags["compat"] as Compatibility;
   return load;
 }
 

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { describe, expect, it } from "vitest";
+import { putManyModels } from "../../../bench/many-models.ts";
 import {
   CliHarness,
   describe as describeMessage,
@@ -14,6 +15,7 @@ import {
   settle,
   until,
 } from "../../../test/support/cli-harness.ts";
+import { newStoreRoot } from "../../../test/support/new-store.ts";
 import { MullError } from "../../spec/errors.ts";
 import type { StreamPart } from "../../spec/stream.ts";
 
@@ -377,6 +379,53 @@ describe("slash commands", () => {
     expect(await again.enter("/load mine")).toContain("with 1 earlier turn(s)");
     expect(await again.enter("/list")).toContain("mine");
     await again.leave();
+  });
+});
+
+describe("a model of the store", () => {
+  const defaults = {
+    system: "Be brief.",
+    generation: { temperature: 0.25, stop: ["x y"] },
+    messages: [{ role: "user" as const, content: "Hi" }],
+  };
+
+  it("is shown with what is set for it, until the session sets something else", async () => {
+    const talk = new Talk({ info: { defaults } });
+    expect(await talk.enter("/show system")).toContain("Be brief.\n");
+    const parameters = await talk.enter("/show parameters");
+    expect(parameters).toMatch(/temperature +0\.25\n/);
+    expect(parameters).toMatch(/stop +"x y"\n/);
+    await talk.enter("/set parameter temperature 1", "/set system Ramble.");
+    expect(await talk.enter("/show info")).toMatch(/temperature +1\n[^]*Ramble\./);
+    const modelfile = await talk.enter("/show modelfile");
+    expect(modelfile).toContain('SYSTEM """Ramble."""');
+    expect(modelfile).toContain("PARAMETER temperature 1\n");
+    expect(modelfile).toContain('PARAMETER stop "x y"');
+    expect(modelfile).toContain('MESSAGE user """Hi"""');
+    await talk.leave();
+  });
+
+  it("adds its settings itself: the session sends its own only", async () => {
+    const talk = new Talk({ info: { defaults } });
+    await talk.enter("hello");
+    expect(talk.requests[0]?.messages).toEqual([{ role: "user", content: "hello" }]);
+    expect(talk.requests[0]).not.toHaveProperty("temperature");
+    await talk.leave();
+  });
+
+  it("is listed, loaded, and not hidden by a saved session", async () => {
+    const root = newStoreRoot();
+    putManyModels(root, 2);
+    const data = mkdtempSync(join(tmpdir(), "mull-data-"));
+    const env = { MULL_MODELS: root, XDG_DATA_HOME: data };
+    const talk = new Talk({ env, models: ["model-0:7b"] });
+    expect(await talk.enter("/list")).toMatch(/pico\n(model-0:(7b|latest)\n){2}/);
+    expect(await talk.enter("/load model-0:7b")).toContain("Loaded 'model-0:7b'.");
+    expect(talk.loads.at(-1)?.model).toBe("model-0:7b");
+    expect(await talk.enter("/load model-1")).toContain('There is no model called "model-1"');
+    expect(await talk.enter("/save MODEL-0")).toContain("There is a model called 'MODEL-0' in the store.");
+    expect(await talk.enter("/save other")).toContain("Created new model 'other'");
+    await talk.leave();
   });
 });
 

@@ -1,4 +1,7 @@
-import type { ModelInfo } from "../../spec/model.ts";
+import type { ModelDefaults, ModelInfo } from "../../spec/model.ts";
+import { modelfileMessages, modelfileOf } from "../../store/modelfile/modelfile.ts";
+import { parametersOf } from "../../store/modelfile/parameters.ts";
+import { printModelfile } from "../../store/modelfile/print-modelfile.ts";
 import { PARAMETERS } from "../options/parameters.ts";
 import { formatBytes, formatParameters, plural } from "../terminal/format-quantity.ts";
 import { safeName, safeText } from "../terminal/safe-text.ts";
@@ -18,13 +21,13 @@ export async function show(rest: string, { session, view, signal, say }: SlashCo
     case "modelfile":
       return say(modelfileText((await session.model(view, signal)).info, session));
     case "parameters": {
-      const set = parameterRows(session);
+      const set = parameterRows(session, (await session.model(view, signal)).info);
       return say(set.length === 0 ? "No parameters were set; all have their defaults.\n" : table(set));
     }
-    case "system":
-      return say(
-        session.system === undefined ? "There is no system message.\n" : withNewline(session.system),
-      );
+    case "system": {
+      const { system } = inForce(session, (await session.model(view, signal)).info);
+      return say(system === undefined ? "There is no system message.\n" : withNewline(system));
+    }
     case "template":
       return say(withNewline((await session.model(view, signal)).info.template.source));
     case "":
@@ -72,9 +75,10 @@ function infoText(info: ModelInfo, session: Session): string {
       ],
     ]);
   }
-  const parameters = parameterRows(session);
+  const parameters = parameterRows(session, info);
   if (parameters.length > 0) sections.push(["Parameters", parameters]);
-  if (session.system !== undefined) sections.push(["System", [[session.system, ""]]]);
+  const { system } = inForce(session, info);
+  if (system !== undefined) sections.push(["System", [[system, ""]]]);
   return sections.map(([title, rows]) => `  ${title}\n${table(rows)}`).join("\n");
 }
 
@@ -84,22 +88,36 @@ function table(rows: readonly Row[]): string {
     .join("");
 }
 
-function parameterRows({ generation, load }: Session): Row[] {
+/** What the session sets goes before what is set for the model. */
+function inForce(session: Session, { defaults = {} }: ModelInfo): Omit<ModelDefaults, "messages"> {
+  const system = session.system ?? defaults.system;
+  return {
+    generation: { ...defaults.generation, ...session.generation },
+    ...(system === undefined ? {} : { system }),
+  };
+}
+
+function parameterRows(session: Session, info: ModelInfo): Row[] {
+  const { generation = {} } = inForce(session, info);
   const rows = PARAMETERS.flatMap((parameter): Row[] => {
-    const value = { ...load, ...generation }[parameter.key];
+    const value = { ...session.load, ...generation }[parameter.key];
     return value === undefined ? [] : [[parameter.name, String(value)]];
   });
   return [...rows, ...(generation.stop ?? []).map((text): Row => ["stop", JSON.stringify(text)])];
 }
 
-/** The session in the form that `ollama create` reads. */
+/** The session in the form that `mull create` reads, and Ollama's. */
 function modelfileText(info: ModelInfo, session: Session): string {
-  const lines = [`FROM ${info.files.model}`];
-  if (info.files.projector !== undefined) lines.push(`FROM ${info.files.projector}`);
-  lines.push(`TEMPLATE """${info.template.source}"""`);
-  if (session.system !== undefined) lines.push(`SYSTEM """${session.system}"""`);
-  lines.push(...parameterRows(session).map(([name, value]) => `PARAMETER ${name} ${value}`));
-  return `${safeText(lines.join("\n"))}\n`;
+  const { model, projector, adapters = [] } = info.files;
+  const { system, generation = {} } = inForce(session, info);
+  const modelfile = modelfileOf([model, ...(projector === undefined ? [] : [projector])], {
+    template: info.template.source,
+    ...(system === undefined ? {} : { system }),
+    adapters,
+    parameters: parametersOf(generation, session.load),
+    messages: modelfileMessages(info.defaults?.messages ?? []),
+  });
+  return safeText(printModelfile(modelfile));
 }
 
 function withNewline(text: string): string {

@@ -1,5 +1,8 @@
 import { MullError } from "../../spec/errors.ts";
+import { listModels } from "../../store/list-models.ts";
+import { formatModelName } from "../../store/model-name.ts";
 import { listSavedModels } from "../../store/saved-model.ts";
+import { defaultStoreRoot } from "../../store/store-paths.ts";
 import { chooseModel, DEFAULT_MODEL } from "../ask/model-reference.ts";
 import { safeName } from "../terminal/safe-text.ts";
 import { HELP, PICTURE_HELP, SET_HELP, SHORTCUTS_HELP, SHOW_HELP } from "./help-text.ts";
@@ -23,7 +26,13 @@ const COMMANDS: Record<string, SlashCommand> = {
   "/?": help,
   "/help": help,
   "/list": async (_, { env, say }) => {
-    return stay(say([DEFAULT_MODEL, ...(await listSavedModels(env))].map((name) => `${name}\n`).join("")));
+    const { models } = await listModels(defaultStoreRoot(env));
+    const names = [
+      DEFAULT_MODEL,
+      ...(await listSavedModels(env)),
+      ...models.map(({ name }) => formatModelName(name)),
+    ];
+    return stay(say(names.map((name) => `${safeName(name)}\n`).join("")));
   },
 };
 

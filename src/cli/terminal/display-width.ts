@@ -25,3 +25,16 @@ export function displayWidth(text: string): number {
   if (PLAIN.test(text)) return text.length;
   return graphemes(text).reduce((width, grapheme) => width + graphemeWidth(grapheme), 0);
 }
+
+/** As much of a line as fits into so many cells; "…" stands for the rest. */
+export function cutToWidth(text: string, width: number): string {
+  if (displayWidth(text) <= width) return text;
+  let cells = 1;
+  let end = "";
+  for (const grapheme of graphemes(text)) {
+    cells += graphemeWidth(grapheme);
+    if (cells > width) break;
+    end += grapheme;
+  }
+  return width < 1 ? "" : `${end}…`;
+}

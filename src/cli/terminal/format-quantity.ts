@@ -8,11 +8,12 @@ export function formatBytes(bytes: number): string {
   return `${threeFigures(value)} GB`;
 }
 
-/** "812 ms", "3.42 s", "2 m 5 s". */
+/** "812 ms", "3.42 s", "2 m 5 s", "1 h 12 m". */
 export function formatDuration(milliseconds: number): string {
   if (milliseconds < 1000) return `${threeFigures(milliseconds)} ms`;
   if (milliseconds < 60_000) return `${threeFigures(milliseconds / 1000)} s`;
   const seconds = Math.round(milliseconds / 1000);
+  if (seconds >= 3600) return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} m`;
   return `${Math.floor(seconds / 60)} m ${seconds % 60} s`;
 }
 

@@ -46,7 +46,12 @@ function stepText(step: MediaStep): string {
     case "cropped":
       return `cropped to ${step.width}x${step.height}`;
     case "tiled":
-      return `cut into ${step.columns}x${step.rows} tiles of ${step.width}x${step.height}`;
+      return (
+        `cut into ${step.columns}x${step.rows} tiles of ${step.width}x${step.height}` +
+        (step.overview ? ", and the whole as one more" : "")
+      );
+    case "compat":
+      return `as ${safeName(step.with)} does it`;
     case "merged":
       return `${step.of} rows merged into ${step.tokens} (${safeName(step.method)})`;
     default:

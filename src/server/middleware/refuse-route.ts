@@ -1,6 +1,6 @@
 import type { NotFoundHandler } from "hono";
 import { MullError } from "../../spec/errors.ts";
-import type { RequestContext, ServerApp } from "../route-module.ts";
+import { pathPattern, type RequestContext, type ServerApp } from "../route-module.ts";
 import type { ServerContext, ServerEnvironment } from "../server-context.ts";
 import { errorResponse } from "./send-error.ts";
 
@@ -23,6 +23,10 @@ export function refuseMethods(app: ServerApp): void {
     if (method === "ALL") continue;
     const methods = methodsByPath.get(path) ?? new Set();
     methodsByPath.set(path, methods.add(method));
+  }
+  for (const definition of app.openAPIRegistry.definitions) {
+    if (definition.type !== "route" || definition.route.method !== "head") continue;
+    methodsByPath.get(pathPattern(definition.route))?.add("HEAD");
   }
   for (const [path, methods] of methodsByPath) {
     if (methods.has("GET")) methods.add("HEAD");

@@ -1,4 +1,5 @@
 import { z } from "@hono/zod-openapi";
+import { DEFAULT_NAMESPACE, parseModelName } from "../../store/model-name.ts";
 import type { CatalogEntry } from "../model-pool.ts";
 
 export interface WireModel {
@@ -10,7 +11,12 @@ export interface WireModel {
 }
 
 export function toWireModel({ name, modifiedAt }: CatalogEntry): WireModel {
-  return { id: name, object: "model", created: Math.floor(modifiedAt.getTime() / 1000), owned_by: "library" };
+  return {
+    id: name,
+    object: "model",
+    created: Math.floor(modifiedAt.getTime() / 1000),
+    owned_by: parseModelName(name)?.namespace ?? DEFAULT_NAMESPACE,
+  };
 }
 
 export const wireModel: z.ZodType<WireModel> = z
@@ -18,7 +24,7 @@ export const wireModel: z.ZodType<WireModel> = z
     id: z.string().openapi({ example: "pico:latest" }),
     object: z.literal("model"),
     created: z.int().openapi({ description: "When its files were last changed, Unix time in seconds." }),
-    owned_by: z.string(),
+    owned_by: z.string().openapi({ description: "The owner that its name tells, or library." }),
   })
   .openapi("OpenAIModel");
 

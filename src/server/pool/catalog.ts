@@ -7,11 +7,15 @@ import { formatModelName, parseModelName } from "../../store/model-name.ts";
 import type { ModelSetup } from "../../store/model-setup.ts";
 import type { ModelStore, StoredModel } from "../../store/model-store.ts";
 import { openStoredModel } from "../../store/open-stored-model.ts";
-import { listSavedModels, readSavedModel } from "../../store/saved-model.ts";
+import { requireModelName, requireNewName } from "../../store/require-model-name.ts";
+import { resolveModel } from "../../store/resolve-model.ts";
+import { listSavedModels, removeSavedModel } from "../../store/saved-model.ts";
 import type { Logger } from "../logger.ts";
 import type { CatalogEntry } from "../model-pool.ts";
 import { canonicalName } from "./model-name.ts";
 import { factsOf } from "./facts-of.ts";
+import { ListedModels } from "./listed-models.ts";
+import { mapInTurn } from "./map-in-turn.ts";
 
 /** The models that a server could load. */
 export interface Catalog {
@@ -19,6 +23,19 @@ export interface Catalog {
   list(): Promise<readonly CatalogEntry[]>;
   /** @throws MullError `model_not_found`, `invalid_model` */
   find(name: string): Promise<CatalogEntry>;
+  /**
+   * Removes a saved model; or one of the store, sound or not, with the files that no other needs.
+   *
+   * @throws MullError `model_not_found`; `invalid_argument` for what cannot be a name, and for a model that is not of
+   *   the disk: a bundled one, or one that the server was given
+   */
+  remove(name: string): Promise<void>;
+  /**
+   * Looks that a model of the store would be found by this name.
+   *
+   * @throws MullError `invalid_argument` when another one of that name goes before it, or it cannot be a name
+   */
+  requireFree(name: string): Promise<void>;
 }
 
 export interface CatalogOptions {
@@ -54,25 +71,32 @@ export function createCatalog({ models, env, store, log }: CatalogOptions): Cata
     add(fixed, name, { load });
   }
 
-  const savedCandidates = async (): Promise<[name: string, source: Source][]> => {
-    const names = (await listSavedModels(env)).map((saved) => [canonicalName(saved), saved] as const);
-    return names.flatMap(([name, saved]) => (name === undefined ? [] : [[name, { saved }]]));
-  };
+  const savedNames = async (): Promise<{ name: string; saved: string }[]> =>
+    (await listSavedModels(env)).flatMap((saved) => {
+      const name = canonicalName(saved);
+      return name === undefined ? [] : [{ name, saved }];
+    });
 
   /** All models; of several of one name, the first. */
   const candidates = async (): Promise<ReadonlyMap<string, Candidate>> => {
     const all = new Map(fixed);
-    for (const [name, source] of await savedCandidates()) add(all, name, source);
+    for (const { name, saved } of await savedNames()) add(all, name, { saved });
     for (const stored of await store.list()) add(all, formatModelName(stored.name), { stored });
     return all;
   };
 
-  const lookUp = async (wanted: string): Promise<Candidate | undefined> => {
+  /** Of a canonical name. */
+  const findSaved = async (wanted: string): Promise<{ name: string; saved: string } | undefined> => {
     const key = wanted.toLowerCase();
-    const known = fixed.get(key);
+    const names = await savedNames();
+    return names.find(({ name }) => name.toLowerCase() === key);
+  };
+
+  const lookUp = async (wanted: string): Promise<Candidate | undefined> => {
+    const known = fixed.get(wanted.toLowerCase());
     if (known !== undefined) return known;
-    const saved = (await savedCandidates()).find(([name]) => name.toLowerCase() === key);
-    if (saved !== undefined) return { name: saved[0], source: saved[1] };
+    const found = await findSaved(wanted);
+    if (found !== undefined) return { name: found.name, source: { saved: found.saved } };
     const name = parseModelName(wanted);
     const stored = name === undefined ? undefined : await store.find(name);
     return stored === undefined ? undefined : { name: formatModelName(stored.name), source: { stored } };
@@ -81,24 +105,30 @@ export function createCatalog({ models, env, store, log }: CatalogOptions): Cata
   /** Last fault of each model, so that one that stays is told once and not with every list. */
   const reported = new Map<string, string>();
 
-  const report = (name: string, error: unknown): void => {
-    const { message } = MullError.wrap(error);
+  const report = (name: string, message: string): void => {
     if (reported.get(name) === message) return;
     reported.set(name, message);
     log.warn("a model cannot be used", { model: name, error: message });
   };
 
-  const setupOf = async (name: string, source: Source): Promise<Omit<ModelSetup, "name" | "place">> => {
+  const listed = new ListedModels(store);
+
+  const setupOf = async (
+    { source }: Candidate,
+    purpose: "use" | "list",
+  ): Promise<Omit<ModelSetup, "name" | "place">> => {
     if ("load" in source) return source;
-    if ("stored" in source) return openStoredModel(store, source.stored);
-    const saved = await readSavedModel(source.saved, env);
-    if (saved === undefined) throw notFound(name, []);
-    return saved;
+    if ("stored" in source) {
+      return purpose === "list" ? listed.open(source.stored) : openStoredModel(store, source.stored);
+    }
+    const unverified = purpose === "list" ? "accept" : "check";
+    return resolveModel(source.saved, { env, store, unverified });
   };
 
-  const open = async (name: string, source: Source): Promise<CatalogEntry> => {
+  const open = async (candidate: Candidate, purpose: "use" | "list"): Promise<CatalogEntry> => {
+    const { name, source } = candidate;
     try {
-      const { load, system, messages, generation, licenses } = await setupOf(name, source);
+      const { load, system, messages, generation, parameters, licenses } = await setupOf(candidate, purpose);
       const facts = await factsOf(load);
       reported.delete(name);
       const { bytes, modifiedAt, digest } =
@@ -111,21 +141,21 @@ export function createCatalog({ models, env, store, log }: CatalogOptions): Cata
         digest,
         ...(messages === undefined ? {} : { messages }),
         ...(generation === undefined ? {} : { generation }),
+        ...(parameters === undefined ? {} : { parameters }),
         ...(system === undefined ? {} : { system }),
         ...(licenses === undefined ? {} : { licenses }),
       };
     } catch (error) {
-      report(name, error);
+      report(name, MullError.wrap(error).message);
       throw error;
     }
   };
 
   return {
     list: async () => {
-      const opened = await Promise.all(
-        [...(await candidates()).values()].map(({ name, source }) =>
-          open(name, source).catch(() => undefined),
-        ),
+      for (const { name, problem } of await store.damaged()) report(formatModelName(name), problem);
+      const opened = await mapInTurn([...(await candidates()).values()], (candidate) =>
+        open(candidate, "list").catch(() => undefined),
       );
       const entries = opened.filter((entry) => entry !== undefined);
       return entries.sort(
@@ -136,9 +166,21 @@ export function createCatalog({ models, env, store, log }: CatalogOptions): Cata
       const wanted = canonicalName(name);
       if (wanted === undefined) throw notFound(name, []);
       const found = await lookUp(wanted);
-      if (found !== undefined) return open(found.name, found.source);
+      if (found !== undefined) return open(found, "use");
       const names = [...(await candidates()).values()].map((candidate) => candidate.name);
       throw notFound(name, nearNames(wanted, names));
+    },
+    remove: async (text) => {
+      const name = requireModelName(text);
+      const wanted = formatModelName(name);
+      if (fixed.has(wanted.toLowerCase())) throw notOfTheDisk(wanted, "It cannot be removed.");
+      const found = await findSaved(wanted);
+      if (found === undefined) await store.remove(name);
+      else await removeSavedModel(found.saved, env);
+    },
+    requireFree: async (text) => {
+      const name = formatModelName(await requireNewName(text, env));
+      if (fixed.has(name.toLowerCase())) throw notOfTheDisk(name, "Choose another name.");
     },
   };
 }
@@ -155,6 +197,11 @@ function checkedName(name: string): string {
   throw new MullError("invalid_argument", `'${name}' cannot be the name of a model.`, {
     hint: "Names look like name, name:tag or space/name:tag, of letters, digits, '.', '_' and '-'.",
   });
+}
+
+function notOfTheDisk(name: string, hint: string): MullError {
+  const problem = `${name} ships with mull, or was given to the server when it started.`;
+  return new MullError("invalid_argument", problem, { hint });
 }
 
 function notFound(name: string, near: readonly string[]): MullError {

@@ -55,6 +55,8 @@ class PoolHarness {
             if (entry === undefined) throw new MullError("model_not_found", "none");
             return entry;
           },
+          remove: async (name) => void this.entries.delete(name.replace(":latest", "")),
+          requireFree: async () => {},
         },
         log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
         freeMemory: () => this.free,

@@ -2,7 +2,7 @@ import { MullError } from "../../spec/errors.ts";
 import type { Model } from "../../spec/model.ts";
 import type { LoadOptions } from "../../spec/options.ts";
 import type { Logger } from "../logger.ts";
-import type { AcquireOptions, CatalogEntry, Lease, LoadedModel, ModelPool } from "../model-pool.ts";
+import type { AcquireOptions, CatalogEntry, Lease, ModelPool } from "../model-pool.ts";
 import type { ServerOptions } from "../server-options.ts";
 import { availableMemory } from "./available-memory.ts";
 import type { Catalog } from "./catalog.ts";
@@ -14,6 +14,7 @@ import {
   isIdle,
   isOutdated,
   leastRecentlyUsed,
+  loadedModel,
   type ModelSlot,
   type Waiter,
 } from "./model-slot.ts";
@@ -237,30 +238,26 @@ export function createModelPool(
     return slot.gone;
   }
 
-  async function unload(name: string): Promise<boolean> {
+  function slotOf(name: string): ModelSlot | undefined {
     const wanted = canonicalName(name)?.toLowerCase();
-    const slot = [...slots.values()].find(({ entry }) => entry.name.toLowerCase() === wanted);
+    return [...slots.values()].find(({ entry }) => entry.name.toLowerCase() === wanted);
+  }
+
+  async function remove(name: string): Promise<void> {
+    await catalog.remove(name);
+    const slot = slotOf(name);
+    if (slot === undefined) return;
+    // Whoever asks for a new model of that name waits until this one is gone.
+    slot.unwelcome += 1;
+    if (isIdle(slot)) await unloadNow(slot, "removed");
+  }
+
+  async function unload(name: string): Promise<boolean> {
+    const slot = slotOf(name);
     if (slot === undefined) return false;
     slot.keepAliveMs = 0;
     if (slot.leases === 0 && slot.state !== "loading") await unloadNow(slot, "asked to");
     return true;
-  }
-
-  function loaded(): readonly LoadedModel[] {
-    return [...slots.values()].flatMap(({ state, model, entry, leases, keepAliveMs, expiresAt }) => {
-      if (state !== "ready" || model === undefined) return [];
-      // While it is used, its time has not begun.
-      const end = leases > 0 ? clock.now() + keepAliveMs : expiresAt;
-      return [
-        {
-          entry,
-          model,
-          info: model.info,
-          leases,
-          expiresAt: Number.isFinite(end) ? new Date(end) : undefined,
-        },
-      ];
-    });
   }
 
   function refuseIfOver(signal: AbortSignal | undefined): void {
@@ -289,8 +286,10 @@ export function createModelPool(
     list: () => catalog.list(),
     find: (name) => catalog.find(name),
     acquire,
-    loaded,
+    loaded: () => [...slots.values()].flatMap((slot) => loadedModel(slot, clock.now()) ?? []),
     unload,
+    remove,
+    requireFree: (name) => catalog.requireFree(name),
     close: (drainMs) => (ending ??= end(drainMs)),
   };
 }

@@ -1,5 +1,5 @@
 import type { Model } from "../../spec/model.ts";
-import type { CatalogEntry } from "../model-pool.ts";
+import type { CatalogEntry, LoadedModel } from "../model-pool.ts";
 import type { LoadEstimate } from "./estimate-load.ts";
 
 /** A request that waits for a model that is being loaded. */
@@ -46,6 +46,16 @@ export function isOutdated(slot: ModelSlot, entry: CatalogEntry, needs: LoadEsti
     slot.entry.digest !== entry.digest ||
     JSON.stringify(slot.entry.load) !== JSON.stringify(entry.load)
   );
+}
+
+/** As others may see it at a time in ms. Undefined while it is not ready. */
+export function loadedModel(slot: ModelSlot, now: number): LoadedModel | undefined {
+  const { state, model, entry, leases, keepAliveMs, expiresAt } = slot;
+  if (state !== "ready" || model === undefined) return undefined;
+  // While it is used, its time has not begun.
+  const end = leases > 0 ? now + keepAliveMs : expiresAt;
+  const isFinite = Number.isFinite(end);
+  return { entry, model, info: model.info, leases, expiresAt: isFinite ? new Date(end) : undefined };
 }
 
 export function leastRecentlyUsed(slots: readonly ModelSlot[]): ModelSlot | undefined {

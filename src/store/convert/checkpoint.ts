@@ -62,7 +62,7 @@ function findParts(folder: string, files: readonly string[]): readonly string[] 
     checkComplete(folder, parts);
     return parts;
   }
-  if (files.some((file) => /^adapter_model\./.test(file))) {
+  if (files.some((file) => file.startsWith("adapter_model."))) {
     throw new MullError("model_not_found", `${folder} holds an adapter (LoRA), not a whole model.`, {
       hint: "Merge it into its base model first, and convert the result.",
     });

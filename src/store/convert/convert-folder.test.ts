@@ -132,7 +132,7 @@ describe("tensors larger than a chunk", () => {
     // A head has 2 MB, a chunk at most 4.
     const [heads, half, columns] = [4, 16, 16_000];
     const values = (rows: number, width: number): Float32Array =>
-      Float32Array.from({ length: rows * width }, (_, index) => (index * 0.618) % 1);
+      new Float32Array(rows * width).map((_, index) => (index * 0.618) % 1);
     const raw = (...shape: [number, number]): RawTensor => ({
       dtype: "F32",
       shape,
@@ -448,6 +448,10 @@ describe("what a configuration can say besides", () => {
       Object.assign(config, { sliding_window: 64 }),
     );
     expect((await convert(mistral)).warnings).toEqual([expect.stringMatching(/looks back on 64 tokens/)]);
+    const marked = configure(await write({ layout: "repository" }), (config) =>
+      Object.assign(config, { mm_use_im_start_end: true }),
+    );
+    expect((await convert(marked)).warnings).toEqual([expect.stringMatching(/<im_start> and <im_end>/)]);
     const dynamic = configure(await textOnly(), (config) =>
       Object.assign(config, { rope_scaling: { type: "dynamic", factor: 2 } }),
     );

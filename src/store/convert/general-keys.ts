@@ -22,7 +22,7 @@ export async function readModelCard(folder: string, config: JsonFile): Promise<M
   const field = (name: string): string | undefined => {
     const line = new RegExp(`^${name}:[ \\t]*(\\S.*?)[ \\t\\r]*$`, "m").exec(head)?.[1] ?? "";
     const text = /^(["'])(.*)\1/.exec(line)?.[2] ?? line.replace(/[ \t]+#.*/, "");
-    return text === "" || /^[\[{|>&*#]/.test(text) ? undefined : text;
+    return text === "" || /^[[{|>&*#]/.test(text) ? undefined : text;
   };
   const given = config.values["_name_or_path"];
   const path = typeof given === "string" ? given.split(/[/\\]/).findLast((part) => part !== "") : undefined;
@@ -78,7 +78,7 @@ export function elementsOf({ shape }: Pick<PlannedTensor, "shape">): number {
 function sizeLabel(elements: number): string {
   const [unit, letter] =
     elements > 1e12 ? [1e12, "T"] : elements > 1e9 ? [1e9, "B"] : elements > 1e6 ? [1e6, "M"] : [1e3, "K"];
-  const scaled = elements / (unit as number);
+  const scaled = elements / unit;
   const digits = String(Math.round(scaled)).replace(/^0+/, "").length;
   return `${scaled.toFixed(Math.max(0, 2 - digits))}${letter}`;
 }

@@ -46,7 +46,8 @@ export function llavaFormatOf(config: JsonFile): LlavaFormat | undefined {
   if (!("vision_config" in values || "vision_feature_layer" in values || "text_config" in values))
     return undefined;
   const className = [values["architectures"]].flat()[0] ?? TRANSFORMERS_CLASSES[String(values["model_type"])];
-  if (Object.values(TRANSFORMERS_CLASSES).includes(String(className))) return "transformers";
+  if (typeof className === "string" && Object.values(TRANSFORMERS_CLASSES).includes(className))
+    return "transformers";
   throw new MullError("invalid_model", `${config.path} describes a model of class ${shown(className)}.`, {
     hint: "mull converts LLaVA 1.0 to 1.6 with CLIP, and text models Llama, Mistral and Qwen2.",
   });

@@ -4,7 +4,7 @@ import { openCheckpoint } from "./checkpoint.ts";
 import type { ConvertOptions } from "./convert-options.ts";
 import { type ModelCard, generalKeys, readModelCard } from "./general-keys.ts";
 import { Inventory } from "./inventory.ts";
-import { type JsonFile, readJsonFile } from "./json-file.ts";
+import { type JsonFile, flagOf, readJsonFile } from "./json-file.ts";
 import { llavaFormatOf } from "./llava-config.ts";
 import { planProjector } from "./plan-projector.ts";
 import type { FilePlan, PlannedTensor } from "./planned-tensor.ts";
@@ -37,7 +37,7 @@ export async function planConversion(folder: string, options: ConvertOptions): P
     tower && (await planProjector(folder, config, format, text.embedding, tower, inventory, card, options));
   inventory.close();
   const model = await planModel(folder, text, rows, tensors, card);
-  return { name: card.name, model, projector, warnings: limitsOf(text) };
+  return { name: card.name, model, projector, warnings: limitsOf(config, text) };
 }
 
 /** The configuration may say another number of tokens; the matrix does not lie. */
@@ -69,9 +69,16 @@ async function planModel(
   return { kind: "model", metadata, tensors };
 }
 
-/** What llama.cpp cannot do of what the model was made for. */
-function limitsOf({ slidingWindow, contextLength, ropeScaling }: TextConfig): readonly string[] {
+/** What neither llama.cpp nor mull does of what the model was made for. */
+function limitsOf(config: JsonFile, text: TextConfig): readonly string[] {
+  const { slidingWindow, contextLength, ropeScaling } = text;
   const warnings: string[] = [];
+  // LLaVA 1.0 only; later models were trained without.
+  if (flagOf(config, "mm_use_im_start_end") === true) {
+    warnings.push(
+      "The model was trained with <im_start> and <im_end> around pictures, which mull does not write.",
+    );
+  }
   if (slidingWindow !== undefined && slidingWindow < contextLength) {
     warnings.push(
       `The model looks back on ${slidingWindow} tokens only; the engine lets it see all. Answers can differ in ` +

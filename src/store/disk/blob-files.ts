@@ -4,6 +4,7 @@ import type { BlobState } from "../model-store.ts";
 import { claimSuffix } from "./claims.ts";
 import { isOtherDisk, removeFile, syncFile, syncFolder } from "./durable-files.ts";
 import { type FileStats, ifThere, unlessRefused } from "./file-system.ts";
+import type { HashOptions } from "./hash-file.ts";
 import { hashInWorker } from "./hash-in-worker.ts";
 import { changeStore, type StoreContext } from "./store-context.ts";
 import { TurnQueue } from "./turn-queue.ts";
@@ -59,7 +60,7 @@ export class BlobFiles {
       async () => {
         const state = await this.state(blob);
         if (state === "intact" || state === "absent") return state === "intact";
-        const rehashed = await this.rehash(blob.digest, signal);
+        const rehashed = await this.rehash(blob.digest, { signal });
         return rehashed.state === "intact" && rehashed.size === blob.size;
       },
       signal,
@@ -67,10 +68,10 @@ export class BlobFiles {
   }
 
   /** Hashes a blob whatever its record says; one that differs is moved away, where the store is written to. */
-  async rehash(digest: Digest, signal?: AbortSignal): Promise<Rehashed> {
+  async rehash(digest: Digest, options: Omit<HashOptions, "now"> = {}): Promise<Rehashed> {
     const { fs, paths, now } = this.#context;
     for (let hashings = 0; hashings < MOST_HASHINGS; hashings++) {
-      const hashed = await ifThere(hashInWorker(fs, paths.blob(digest), { signal, now }));
+      const hashed = await ifThere(hashInWorker(fs, paths.blob(digest), { ...options, now }));
       if (hashed === undefined) return { state: "absent" };
       if (hashed.identity === undefined) continue;
       if (hashed.digest !== digest) {

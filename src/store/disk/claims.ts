@@ -69,7 +69,10 @@ export class Claims {
   /** Names of all claims of that kind, dead ones included. */
   async list(kind: string): Promise<string[]> {
     const entries = (await ifThere(this.#fs.readdir(this.#folder))) ?? [];
-    return entries.map(({ name }) => name).filter((name) => name.startsWith(`${kind}.`));
+    // Folders and links are nobody's claims, and nobody's to wait for.
+    return entries
+      .filter((entry) => entry.isFile() && entry.name.startsWith(`${kind}.`))
+      .map(({ name }) => name);
   }
 
   /** "unknown" may turn into either when asked again later. */
@@ -112,13 +115,16 @@ export class Claims {
     return "dead";
   }
 
-  /** Opened, because network file systems look again at what is opened. Undefined: it is gone. */
+  /** Opened, because network file systems look again at what is opened. Undefined: it is gone, or no file. */
   async #readBeat(name: string): Promise<string | undefined> {
-    const file = await ifThere(this.#fs.open(this.path(name), READ_OWN_FILE));
+    const file = await ifThere(this.#fs.open(this.path(name), READ_OWN_FILE)).catch((error: unknown) => {
+      if (["ELOOP", "EMLINK"].includes(errorCode(error))) return undefined;
+      throw error;
+    });
     if (file === undefined) return undefined;
     try {
-      const { mtimeNs, size } = await file.stat();
-      return `${mtimeNs} ${size}`;
+      const stats = await file.stat();
+      return stats.isFile() ? `${stats.mtimeNs} ${stats.size}` : undefined;
     } finally {
       await file.close().catch(() => {});
     }

@@ -98,12 +98,13 @@ function readWholeFileSync(path: string, mostBytes: number): { bytes: Uint8Array
   try {
     const stats = fstatSync(descriptor, { bigint: true });
     // One more than it has, to see whether it grows.
-    const buffer = new Uint8Array(Math.min(Number(stats.size) + 1, mostBytes));
+    const size = Number(stats.size);
+    const buffer = Buffer.allocUnsafe(Math.min(size + 1, mostBytes));
     let filled = 0;
     while (filled < buffer.length) {
       const count = readSync(descriptor, buffer, filled, buffer.length - filled, filled);
-      if (count === 0) break;
       filled += count;
+      if (count === 0 || filled === size) break;
     }
     return { bytes: buffer.subarray(0, filled), stats };
   } finally {

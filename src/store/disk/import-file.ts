@@ -2,9 +2,9 @@ import { MullError } from "../../spec/errors.ts";
 import type { Blob, BlobFiles } from "./blob-files.ts";
 import { copyFile } from "./copy-file.ts";
 import { READ_FILE, removeFile } from "./durable-files.ts";
-import { errorCode, ifThere } from "./file-system.ts";
+import { errorCode, type FileSystem, ifThere } from "./file-system.ts";
 import { requireSpace } from "./free-space.ts";
-import type { HashedFile } from "./hash-file.ts";
+import type { HashOptions } from "./hash-file.ts";
 import { hashInWorker } from "./hash-in-worker.ts";
 import { publishBlob } from "./publish-blob.ts";
 import { requireWritable, type StoreContext } from "./store-context.ts";
@@ -15,6 +15,9 @@ export interface ImportOptions {
   signal?: AbortSignal;
   onProgress?: (completed: number, total: number) => void;
 }
+
+/** A file that changes so often is written to. */
+const MOST_HASHINGS = 8;
 
 /** A file elsewhere to a blob: a clone, else a hard link, else a copy. */
 export async function importFile(
@@ -31,35 +34,52 @@ export async function importFile(
   if (source === undefined || !stats?.isFile()) throw notFound(path, stats !== undefined);
   await requireReadable(context, source, path);
   const temporary = await temporaries.create();
+  const hashing = { signal: options.signal, onProgress: options.onProgress, now: context.now };
   try {
-    const hashed = await bringIn(context, source, temporary, Number(stats.size), options);
-    const { digest, size } = hashed;
-    await publishBlob(context, blobs, temporary, { digest, size }, hashed.identity);
+    await removeFile(fs, temporary);
+    if (await isShared(fs, source, temporary, options)) {
+      return await publishShared(context, blobs, { source, temporary }, hashing);
+    }
+    await removeFile(fs, temporary);
+    await requireSpace(fs, context.paths.root, Number(stats.size));
+    const { digest, size, identity } = await copyFile(fs, source, temporary, hashing);
+    await publishBlob(context, blobs, temporary, { digest, size }, identity);
     return { digest, size };
   } finally {
     await temporaries.remove(temporary);
   }
 }
 
-async function bringIn(
-  { fs, now, paths }: StoreContext,
+async function isShared(
+  fs: FileSystem,
   source: string,
   target: string,
-  size: number,
-  options: ImportOptions,
-): Promise<HashedFile> {
-  const hashing = { signal: options.signal, onProgress: options.onProgress, now };
-  await removeFile(fs, target);
-  const isThere =
-    (await isPossible(fs.clone(source, target))) ||
-    (options.copy !== true && (await isPossible(fs.link(source, target))));
-  if (!isThere) {
-    await removeFile(fs, target);
-    await requireSpace(fs, paths.root, size);
-    return copyFile(fs, source, target, hashing);
+  { copy = false }: ImportOptions,
+): Promise<boolean> {
+  if (await isPossible(fs.clone(source, target))) return true;
+  return !copy && (await isPossible(fs.link(source, target)));
+}
+
+/** Who else links to the file, or removes a link, changes a time of it: then it is hashed again. */
+async function publishShared(
+  context: StoreContext,
+  blobs: BlobFiles,
+  { source, temporary }: { source: string; temporary: string },
+  hashing: HashOptions,
+): Promise<Blob> {
+  for (let hashings = 0; hashings < MOST_HASHINGS; hashings++) {
+    const hashed = await ifThere(hashInWorker(context.fs, temporary, hashing));
+    // Whose bytes were seen to change is removed.
+    if (hashed === undefined) break;
+    const { digest, size, identity } = hashed;
+    if (identity === undefined) continue;
+    try {
+      await publishBlob(context, blobs, temporary, { digest, size }, identity);
+      return { digest, size };
+    } catch (error) {
+      if (!MullError.is(error) || error.code !== "digest_mismatch") throw error;
+    }
   }
-  const hashed = await hashInWorker(fs, target, hashing);
-  if (hashed.identity !== undefined) return hashed;
   throw new MullError("invalid_argument", `${source} was changed while it was read.`, {
     hint: "Wait until nobody writes to it, and repeat.",
   });

@@ -45,6 +45,10 @@ export async function scanManifests(fs: FileSystem, folder: string): Promise<Man
   return { models, damaged, obstacles };
 }
 
+export function newestFirst(models: readonly StoredModel[]): readonly StoredModel[] {
+  return [...models].sort((one, other) => other.modifiedAt.getTime() - one.modifiedAt.getTime());
+}
+
 /**
  * Undefined: it is not there any more.
  *

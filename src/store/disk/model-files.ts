@@ -6,7 +6,14 @@ import type { DamagedModel, StoredModel } from "../model-store.ts";
 import type { BlobFiles } from "./blob-files.ts";
 import { millisecondsOf } from "./file-system.ts";
 import { locateManifest, placeManifest, removeManifest } from "./manifest-files.ts";
-import { MOST_MANIFEST_BYTES, readManifest, scanManifests, storedModel } from "./manifest-scan.ts";
+import {
+  type ManifestScan,
+  MOST_MANIFEST_BYTES,
+  newestFirst,
+  readManifest,
+  scanManifests,
+  storedModel,
+} from "./manifest-scan.ts";
 import { pinnedDigests } from "./pins.ts";
 import { isKnown, modelsByBlob } from "./references.ts";
 import { changeStore, type StoreContext } from "./store-context.ts";
@@ -15,6 +22,8 @@ import { changeStore, type StoreContext } from "./store-context.ts";
 export class ModelFiles {
   readonly #context: StoreContext;
   readonly #blobs: BlobFiles;
+  /** A scan that is to begin when whoever asks for one now has said so. */
+  #nextScan: Promise<ManifestScan> | undefined;
 
   constructor(context: StoreContext, blobs: BlobFiles) {
     this.#context = context;
@@ -22,12 +31,12 @@ export class ModelFiles {
   }
 
   async list(): Promise<readonly StoredModel[]> {
-    const { models } = await this.#scan();
-    return [...models].sort((one, other) => other.modifiedAt.getTime() - one.modifiedAt.getTime());
+    const { models } = await this.#sharedScan();
+    return newestFirst(models);
   }
 
   async damaged(): Promise<readonly DamagedModel[]> {
-    return (await this.#scan()).damaged;
+    return (await this.#sharedScan()).damaged;
   }
 
   async find(name: ModelName): Promise<StoredModel | undefined> {
@@ -102,7 +111,15 @@ export class ModelFiles {
     return freedBytes;
   }
 
-  #scan(): ReturnType<typeof scanManifests> {
+  #sharedScan(): Promise<ManifestScan> {
+    this.#nextScan ??= Promise.resolve().then(() => {
+      this.#nextScan = undefined;
+      return this.#scan();
+    });
+    return this.#nextScan;
+  }
+
+  #scan(): Promise<ManifestScan> {
     return scanManifests(this.#context.fs, this.#context.paths.manifests);
   }
 }

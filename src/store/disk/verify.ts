@@ -1,6 +1,6 @@
 import type { Digest } from "../digest.ts";
 import { blobsOf } from "../manifest.ts";
-import type { VerifyEvent } from "../model-store.ts";
+import type { VerifyEvent, VerifyOptions } from "../model-store.ts";
 import type { BlobFiles, Rehashed } from "./blob-files.ts";
 import { errorCode } from "./file-system.ts";
 import { type ManifestScan, scanManifests } from "./manifest-scan.ts";
@@ -14,7 +14,7 @@ import { throwIfAborted } from "./store-error.ts";
 export async function* verify(
   context: StoreContext,
   blobs: BlobFiles,
-  signal: AbortSignal | undefined,
+  options: VerifyOptions,
 ): AsyncGenerator<VerifyEvent, void, undefined> {
   const scan = await scanManifests(context.fs, context.paths.manifests);
   for (const { name, path, problem } of scan.damaged) {
@@ -23,7 +23,7 @@ export async function* verify(
   for (const obstacle of scan.obstacles) yield { kind: "unreadable-manifest", ...obstacle, models: [] };
   const sizes = new Map<Digest, number>();
   const reported = new Set<Digest>();
-  for await (const event of verifyBlobs(context, blobs, scan, signal)) {
+  for await (const event of verifyBlobs(context, blobs, scan, options)) {
     if (event.digest !== undefined && event.kind === "damaged") reported.add(event.digest);
     if (event.digest !== undefined && event.kind === "intact") sizes.set(event.digest, event.bytes ?? 0);
     yield event;
@@ -37,17 +37,17 @@ async function* verifyBlobs(
   context: StoreContext,
   blobs: BlobFiles,
   scan: ManifestScan,
-  signal: AbortSignal | undefined,
+  options: VerifyOptions,
 ): AsyncGenerator<VerifyEvent, void, undefined> {
   const users = modelsByBlob(scan);
   for (const digest of await blobsThere(context)) {
-    throwIfAborted(signal);
+    throwIfAborted(options.signal);
     const stats = await blobs.stats(digest);
     if (stats === undefined) continue;
     const about = { digest, path: context.paths.blob(digest), models: users.get(digest) ?? [] };
     const bytes = Number(stats.size);
     yield { kind: "checking", ...about, bytes };
-    const found = await rehash(blobs, digest, signal);
+    const found = await rehash(blobs, digest, options);
     if (found.state === "intact") yield { kind: "intact", ...about, bytes: found.size };
     else if (found.state !== "absent") yield { kind: "damaged", ...about, bytes, problem: found.problem };
   }
@@ -59,9 +59,13 @@ type Finding =
   | { state: "damaged"; problem: string };
 
 /** A file that the disk does not give is reported, and stays where it is: it may be readable at another time. */
-async function rehash(blobs: BlobFiles, digest: Digest, signal: AbortSignal | undefined): Promise<Finding> {
+async function rehash(
+  blobs: BlobFiles,
+  digest: Digest,
+  { signal, onProgress }: VerifyOptions,
+): Promise<Finding> {
   try {
-    return withProblem(await blobs.rehash(digest, signal));
+    return withProblem(await blobs.rehash(digest, { signal, onProgress }));
   } catch (error) {
     if (!["EIO", "EACCES", "EPERM"].includes(errorCode(error))) throw error;
     return { state: "damaged", problem: `it cannot be read: ${(error as Error).message}` };

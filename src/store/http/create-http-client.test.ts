@@ -75,7 +75,7 @@ describe("a request", () => {
     async (url) => {
       await expect(client().send({ url })).rejects.toMatchObject({
         code: "invalid_argument",
-        message: /is not encrypted/,
+        message: expect.stringMatching(/is not encrypted/),
       });
     },
   );
@@ -160,7 +160,7 @@ describe("redirects", () => {
     await expect(client().send({ url })).rejects.toMatchObject({
       code: "server_unreachable",
       details: { reason: "redirect" },
-      message: /redirects more than 10 times/,
+      message: expect.stringMatching(/redirects more than 10 times/),
     });
     expect(requests).toHaveLength(11);
   });
@@ -197,7 +197,7 @@ describe("answers", () => {
     });
     await expect(client().send({ url })).rejects.toMatchObject({
       code: "server_unreachable",
-      message: /is compressed/,
+      message: expect.stringMatching(/is compressed/),
     });
   });
 
@@ -277,7 +277,7 @@ describe("statuses", () => {
     ],
     [503, { "retry-after": "soon" }, { code: "server_busy", details: { status: 503 } }],
     [503, { "retry-after": "999999999" }, { details: { retryAfterSeconds: 86_400 } }],
-    [500, {}, { code: "server_unreachable", message: /status 500/ }],
+    [500, {}, { code: "server_unreachable", message: expect.stringMatching(/status 500/) }],
     [418, {}, { code: "server_unreachable" }],
   ])("%i %j", async (status, headers, error) => {
     const { url } = await server({
@@ -308,7 +308,7 @@ describe("a server that is not there", () => {
   it("refuses the connection", async () => {
     await expect(client().send({ url: `http://${await freeAddress()}` })).rejects.toMatchObject({
       code: "server_unreachable",
-      message: /refuses the connection/,
+      message: expect.stringMatching(/refuses the connection/),
       details: { reason: "refused" },
     });
   });
@@ -335,7 +335,7 @@ describe("a server that is not there", () => {
     const url = `https://127.0.0.1:${(tls.address() as AddressInfo).port}`;
     await expect(client().send({ url })).rejects.toMatchObject({
       code: "server_unreachable",
-      message: /certificate is not trusted \(depth zero self signed cert\)/,
+      message: expect.stringMatching(/certificate is not trusted \(depth zero self signed cert\)/),
       hint: expect.stringContaining("NODE_EXTRA_CA_CERTS") as string,
       details: { reason: "certificate" },
     });
@@ -385,7 +385,7 @@ describe("a proxy", () => {
       url: "https://registry.example",
     });
     await expect(sent).rejects.toMatchObject({
-      message: /the proxy answers with status 407/,
+      message: expect.stringMatching(/the proxy answers with status 407/),
       details: { reason: "proxy" },
     });
     expect(() => client({ env: { HTTPS_PROXY: "gopher://x" } })).toThrow(/HTTPS_PROXY is not the address/);

@@ -10,7 +10,7 @@ import {
 
 describe("A params layer", () => {
   it("is JSON of Ollama's names", () => {
-    const text = '{"num_ctx":4096,"temperature":0.2,"stop":["</s>","USER:"]}';
+    const text = '{"num_ctx":4096,"stop":["</s>","USER:"],"temperature":0.2}';
     const { parameters, warnings } = parseParametersLayer(text);
     expect(parameters).toEqual({ num_ctx: 4096, stop: ["</s>", "USER:"], temperature: 0.2 });
     expect(warnings).toEqual([]);

@@ -131,8 +131,10 @@ function parseJson(text: string): unknown {
   }
 }
 
+/** In the order of their names, as Go writes them: the same parameters are the same blob. */
 export function encodeParametersLayer(parameters: Parameters): string {
-  return JSON.stringify(parameters);
+  const entries = Object.entries(parameters).toSorted(([one], [other]) => (one < other ? -1 : 1));
+  return JSON.stringify(Object.fromEntries(entries));
 }
 
 /** Parameters that one value of ours stands for, with the values that mean the same. */

@@ -39,10 +39,10 @@ describe("pulling a model", () => {
     const [layer] = stored.manifest.layers;
     expect(readFileSync(store.paths.blob(layer!.digest)).equals(MODEL)).toBe(true);
     expect(readdirSync(store.paths.partial)).toEqual([]);
-    // Every byte once, over more than one connection.
+    // Over more than one connection; every byte once, but for what a slow one had on the way when another took over.
     const sent = server.sent.filter(({ path }) => path === "/model");
     expect(sent.length).toBeGreaterThan(3);
-    expect(sent.reduce((sum, { start, end }) => sum + end - start, 0)).toBe(MODEL.length);
+    expect(sent.reduce((sum, { start, end }) => sum + end - start, 0)).toBeLessThan(1.8 * MODEL.length);
   });
 
   it("tells what it does in the order of Ollama", async () => {

@@ -127,7 +127,7 @@ async function fetchPinned(
 }
 
 /** At most one line in `REPORT_MS`, and the last one always. */
-function blobReporter(
+export function blobReporter(
   { digest, label }: RemoteBlob,
   onProgress: OnTransferProgress = () => {},
 ): { during: (progress: BlobProgress) => void; end: (blob: FetchedBlob) => void } {

@@ -30,6 +30,12 @@ const bytesSent = (): number => server.sent.reduce((sum, { start, end }) => sum 
 const isStored = (): boolean =>
   existsSync(store.paths.blob(DIGEST)) && readFileSync(store.paths.blob(DIGEST)).equals(MODEL);
 
+/** Every byte once, but for what a connection that seemed slow had on the way when another took its rest. */
+function expectSentOnce(): void {
+  expect(bytesSent()).toBeGreaterThanOrEqual(MODEL.length + CONFIG.length);
+  expect(bytesSent()).toBeLessThan(1.8 * (MODEL.length + CONFIG.length));
+}
+
 describe("pulls of one model at the same time", () => {
   it("in one process share one download, and each is told of it", async () => {
     const lines = Array.from({ length: 20 }, (): TransferProgress[] => []);
@@ -38,7 +44,7 @@ describe("pulls of one model at the same time", () => {
     );
     await Promise.all(pulls);
     expect(isStored()).toBe(true);
-    expect(bytesSent()).toBe(MODEL.length + CONFIG.length);
+    expectSentOnce();
     for (const own of lines) {
       const model = own.filter(({ digest }) => digest === DIGEST);
       expect(model.at(-1)?.completed).toBe(MODEL.length);
@@ -58,7 +64,7 @@ describe("pulls of one model at the same time", () => {
     await expect(leaving).rejects.toMatchObject({ code: "aborted" });
     await staying;
     expect(isStored()).toBe(true);
-    expect(bytesSent()).toBe(MODEL.length + CONFIG.length);
+    expectSentOnce();
   });
 
   it("end when all have left, and can begin again at once", async () => {
@@ -84,7 +90,7 @@ describe("pulls of one model at the same time", () => {
     const staying = pullModel(store, remoteOf());
     await expect(failing).rejects.toThrow("no ears");
     await staying;
-    expect(bytesSent()).toBe(MODEL.length + CONFIG.length);
+    expectSentOnce();
   });
 
   it("share the failure", async () => {
@@ -105,7 +111,7 @@ describe("pulls of one model at the same time", () => {
     const [one, two] = [startPullProcess(store.paths.root, blobs), startPullProcess(store.paths.root, blobs)];
     expect(await Promise.all([one.exit, two.exit])).toEqual([0, 0]);
     expect(isStored()).toBe(true);
-    expect(bytesSent()).toBe(MODEL.length + CONFIG.length);
+    expectSentOnce();
     for (const { output } of [one, two]) expect(output()).toContain('"status":"success"');
   });
 

@@ -130,7 +130,7 @@ describe("ollamaKey", () => {
     writeFileSync(path, LOCKED);
     await expect(ollamaKey("https://ollama.com", env)).rejects.toMatchObject({
       code: "unauthorized",
-      message: /it has a passphrase/,
+      message: expect.stringMatching(/it has a passphrase/),
     });
   });
 });

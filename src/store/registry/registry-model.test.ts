@@ -114,10 +114,14 @@ describe("a manifest", () => {
     [
       "a web page",
       sends("<html>", { "content-type": "text/html; charset=utf-8" }),
-      { code: "server_unreachable", message: /web page/ },
+      { code: "server_unreachable", message: expect.stringMatching(/web page/) },
     ],
-    ["nothing", sends(""), { code: "invalid_model", message: /it is empty/ }],
-    ["half of it", sends(MANIFEST.subarray(0, 50)), { code: "invalid_model", message: /no JSON/ }],
+    ["nothing", sends(""), { code: "invalid_model", message: expect.stringMatching(/it is empty/) }],
+    [
+      "half of it",
+      sends(MANIFEST.subarray(0, 50)),
+      { code: "invalid_model", message: expect.stringMatching(/no JSON/) },
+    ],
     [
       "another than it announces",
       sends(MANIFEST, { "docker-content-digest": CONFIG.digest }),
@@ -126,22 +130,22 @@ describe("a manifest", () => {
     [
       "one of an unknown digest",
       sends(MANIFEST, { "docker-content-digest": "md5:x" }),
-      { code: "digest_mismatch", message: /should be md5:x/ },
+      { code: "digest_mismatch", message: expect.stringMatching(/should be md5:x/) },
     ],
     [
       "far too much",
       sends(Buffer.alloc(5 << 20, " ")),
-      { code: "server_unreachable", message: /more than 4194304 bytes/ },
+      { code: "server_unreachable", message: expect.stringMatching(/more than 4194304 bytes/) },
     ],
     [
       "a bomb",
       sends(gzipSync(Buffer.alloc(1 << 20)), { "content-encoding": "gzip" }),
-      { message: /compressed/ },
+      { message: expect.stringMatching(/compressed/) },
     ],
     [
       "a digest that leads elsewhere",
       sends(json({ layers: [{ ...weights, digest: "../../x" }] })),
-      { code: "invalid_model", message: /no SHA-256/ },
+      { code: "invalid_model", message: expect.stringMatching(/no SHA-256/) },
     ],
     [
       "a digest with a slash",
@@ -156,7 +160,7 @@ describe("a manifest", () => {
     [
       "a layer that is elsewhere",
       sends(json({ layers: [{ ...weights, urls: ["https://evil.example/x"] }] })),
-      { code: "invalid_model", message: /outside of its registry/ },
+      { code: "invalid_model", message: expect.stringMatching(/outside of its registry/) },
     ],
     [
       "a foreign layer",
@@ -165,34 +169,44 @@ describe("a manifest", () => {
           layers: [{ ...weights, mediaType: "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip" }],
         }),
       ),
-      { message: /outside of its registry/ },
+      { message: expect.stringMatching(/outside of its registry/) },
     ],
     [
       "a container image",
       sends(json({ layers: [{ ...weights, mediaType: "application/vnd.oci.image.layer.v1.tar+gzip" }] })),
-      { code: "invalid_model", message: /no model in GGUF: it has application\/vnd\.oci/ },
+      {
+        code: "invalid_model",
+        message: expect.stringMatching(/no model in GGUF: it has application\/vnd\.oci/),
+      },
     ],
     [
       "a model without weights",
       sends(json({ layers: [] })),
-      { code: "invalid_model", message: /no layer at all/ },
+      { code: "invalid_model", message: expect.stringMatching(/no layer at all/) },
     ],
     [
       "an old manifest",
       sends(json({ schemaVersion: 1 })),
-      { code: "invalid_model", message: /schemaVersion/ },
+      { code: "invalid_model", message: expect.stringMatching(/schemaVersion/) },
     ],
     [
       "that it is not there",
       sends('{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}', {}, 404),
-      { code: "model_not_found", message: /me\/llava:13b is not at .* It says: manifest unknown/ },
+      {
+        code: "model_not_found",
+        message: expect.stringMatching(/me\/llava:13b is not at .* It says: manifest unknown/),
+      },
     ],
     [
       "that it is too busy",
       sends("", { "retry-after": new Date(Date.now() + 60_000).toUTCString() }, 429),
       { code: "rate_limited", details: { status: 429, retryAfterSeconds: expect.any(Number) as number } },
     ],
-    ["a fault", sends("oops", {}, 500), { code: "server_unreachable", message: /status 500. It says: oops/ }],
+    [
+      "a fault",
+      sends("oops", {}, 500),
+      { code: "server_unreachable", message: expect.stringMatching(/status 500. It says: oops/) },
+    ],
     ["a loop", redirects(MANIFEST_PATH), { details: { reason: "redirect" } }],
     ["a way into the open", redirects("http://registry.example/x"), { details: { reason: "redirect" } }],
     ["a reset", (_, response) => void response.socket?.resetAndDestroy(), { details: { reason: "reset" } }],
@@ -224,7 +238,10 @@ describe("a manifest", () => {
 
     for (const manifests of [[], [entry(MANIFEST), entry(MODEL)], [{ digest: "../../x" }], [[]]]) {
       const { host } = await server({ [`GET ${MANIFEST_PATH}`]: index(manifests) });
-      await expect(model(host)).rejects.toMatchObject({ code: "invalid_model", message: /is an index/ });
+      await expect(model(host)).rejects.toMatchObject({
+        code: "invalid_model",
+        message: expect.stringMatching(/is an index/),
+      });
     }
     const other = await server({
       [`GET ${MANIFEST_PATH}`]: index([entry(MANIFEST)]),
@@ -256,21 +273,33 @@ describe("a blob", () => {
   const partial = (contentRange: string, body = "234"): LoopbackRoute =>
     sends(body, { "content-range": contentRange }, 206);
   it.each<[string, LoopbackRoute, object]>([
-    ["another piece", partial("bytes 3-5/10"), { message: /sends others/ }],
-    ["a longer piece", partial("bytes 2-5/10", "2345"), { message: /sends more/ }],
-    ["a piece beyond the end", partial("bytes 2-4/4"), { message: /more than there are/ }],
-    ["a piece turned round", partial("bytes 2-1/10", ""), { message: /sends others/ }],
+    ["another piece", partial("bytes 3-5/10"), { message: expect.stringMatching(/sends others/) }],
+    ["a longer piece", partial("bytes 2-5/10", "2345"), { message: expect.stringMatching(/sends more/) }],
+    [
+      "a piece beyond the end",
+      partial("bytes 2-4/4"),
+      { message: expect.stringMatching(/more than there are/) },
+    ],
+    ["a piece turned round", partial("bytes 2-1/10", ""), { message: expect.stringMatching(/sends others/) }],
     [
       "another number of bytes",
       sends("234", { "content-range": "bytes 2-4/10", "content-length": "2" }, 206),
       {},
     ],
-    ["a piece of something", sends("234", {}, 206), { message: /does not say which/ }],
+    ["a piece of something", sends("234", {}, 206), { message: expect.stringMatching(/does not say which/) }],
     ["numbers beyond all measure", partial("bytes 2-99999999999999999999/*"), {}],
     ["several pieces", sends("--x", { "content-type": "multipart/byteranges; boundary=x" }, 206), {}],
-    ["nothing", sends("", {}, 204), { message: /status 204/ }],
-    ["a web page", sends("<html>", { "content-type": "text/html" }), { message: /web page/ }],
-    ["compressed bytes", sends(gzipSync(MODEL), { "content-encoding": "gzip" }), { message: /compressed/ }],
+    ["nothing", sends("", {}, 204), { message: expect.stringMatching(/status 204/) }],
+    [
+      "a web page",
+      sends("<html>", { "content-type": "text/html" }),
+      { message: expect.stringMatching(/web page/) },
+    ],
+    [
+      "compressed bytes",
+      sends(gzipSync(MODEL), { "content-encoding": "gzip" }),
+      { message: expect.stringMatching(/compressed/) },
+    ],
     [
       "that there is no such piece",
       sends("", { "content-range": "bytes */10" }, 416),

@@ -5,6 +5,7 @@ import { type Digest, parseDigest } from "../../../store/digest.ts";
 import type { ModelStore } from "../../../store/model-store.ts";
 import { bodyChunks } from "../../receive-body.ts";
 import { addRoute, type RequestContext, type RouteModule } from "../../route-module.ts";
+import type { HeldUploads } from "./held-uploads.ts";
 
 const path = "/api/blobs/{digest}";
 const tags = ["Ollama"];
@@ -32,26 +33,50 @@ const head = createRoute({
 });
 
 /** `/api/blobs/:digest`. */
-export const blobRoutes: RouteModule = (app, context) => {
-  const { store } = context;
-  addRoute(app, head, async (c) => c.body(null, (await isThere(store, requireDigest(c))) ? 200 : 404));
+export function blobRoutes(uploads: HeldUploads): RouteModule {
+  return (app, { store }) => {
+    addRoute(app, head, async (c) => {
+      const digest = requireDigest(c);
+      c.var.takeYourTime();
+      if (!(await isThere(store, digest))) return c.body(null, 404);
+      // Its client will not send it, and will name it soon.
+      await uploads.hold(digest);
+      return c.body(null, (await isThere(store, digest)) ? 200 : 404);
+    });
 
-  addRoute(app, upload, async (c) => {
-    const expected = requireDigest(c);
-    c.var.takeYourTime();
-    if (await isThere(store, expected)) return c.body(null, 200);
-    const claimed = Number(c.req.header("content-length") ?? 0);
-    if (claimed > 0) await store.requireSpace(claimed);
-    try {
-      await store.receiveBlob(bodyChunks(c), { expected, signal: c.var.signal });
-    } catch (error) {
-      if (!MullError.is(error) || error.code !== "digest_mismatch") throw error;
-      // Here it is the client that sent other bytes than it said.
-      throw new MullError("invalid_argument", error.message, { cause: error });
-    }
-    return c.body(null, 201);
-  });
-};
+    addRoute(app, upload, async (c) => {
+      const expected = requireDigest(c);
+      c.var.takeYourTime();
+      const pin = await store.pin([expected]);
+      try {
+        const isNew = !(await isThere(store, expected));
+        if (isNew) await receive(c, store, expected);
+        else await discardBody(c);
+        await uploads.hold(expected);
+        return c.body(null, isNew ? 201 : 200);
+      } finally {
+        await pin.release();
+      }
+    });
+  };
+}
+
+async function receive(c: RequestContext, store: ModelStore, expected: Digest): Promise<void> {
+  const claimed = Number(c.req.header("content-length") ?? 0);
+  if (claimed > 0) await store.requireSpace(claimed);
+  try {
+    await store.receiveBlob(bodyChunks(c), { expected, signal: c.var.signal });
+  } catch (error) {
+    if (!MullError.is(error) || error.code !== "digest_mismatch") throw error;
+    // Here it is the client that sent other bytes than it said.
+    throw new MullError("invalid_argument", error.message, { cause: error });
+  }
+}
+
+/** Many clients do not look for an answer before they have sent everything. */
+async function discardBody(c: RequestContext): Promise<void> {
+  for await (const _ of bodyChunks(c)) if (c.var.signal.aborted) return;
+}
 
 function requireDigest(c: RequestContext): Digest {
   const digest = parseDigest(c.req.param("digest") ?? "");

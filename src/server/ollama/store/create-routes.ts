@@ -1,57 +1,18 @@
-import { createRoute, z } from "@hono/zod-openapi";
-import { stat } from "node:fs/promises";
+import { createRoute } from "@hono/zod-openapi";
 import { MullError } from "../../../spec/errors.ts";
 import { createModel } from "../../../store/create/create-model.ts";
 import type { FileSource, Recipe } from "../../../store/create/recipe.ts";
-import { parseDigest } from "../../../store/digest.ts";
+import type { Digest } from "../../../store/digest.ts";
 import type { ModelStore } from "../../../store/model-store.ts";
-import { MESSAGE_ROLES } from "../../../store/modelfile/modelfile.ts";
-import { readParameters, type Parameters } from "../../../store/modelfile/parameters.ts";
 import { pullReference } from "../../../store/pull-reference.ts";
-import { requireModelName } from "../../../store/require-model-name.ts";
 import { readBody } from "../../read-body.ts";
 import { addRoute, jsonBody, type RouteModule, streamedResponse } from "../../route-module.ts";
 import { requireName } from "../find-model.ts";
-import type { Nullish } from "../nullish.ts";
-import { modelField } from "../request-fields.ts";
+import { CreateRequest, recipeOf } from "./create-request.ts";
+import type { HeldUploads } from "./held-uploads.ts";
 import { progressLine } from "./progress-line.ts";
+import { requestReference } from "./request-reference.ts";
 import { sendProgress } from "./send-progress.ts";
-
-type CreateRequest = Nullish<{
-  model: string;
-  name: string;
-  from: string;
-  files: Record<string, string>;
-  adapters: Record<string, string>;
-  template: string;
-  system: string;
-  license: string | string[];
-  parameters: Record<string, unknown>;
-  messages: { role: string; content: string }[];
-  quantize: string;
-  quantize_projector: string;
-  stream: boolean;
-}>;
-
-const digests = z.record(z.string(), z.string()).nullish();
-
-const CreateRequest: z.ZodType<CreateRequest> = z
-  .object({
-    model: modelField,
-    name: z.string().nullish().openapi({ description: "Old name of `model`." }),
-    from: z.string().nullish().openapi({ description: "Name of a model to begin with." }),
-    files: digests.openapi({ description: "Uploaded files by name: GGUF, or safetensors with their JSON." }),
-    adapters: digests.openapi({ description: "Uploaded LoRA adapters (GGUF) by name." }),
-    template: z.string().nullish(),
-    system: z.string().nullish(),
-    license: z.union([z.string(), z.array(z.string())]).nullish(),
-    parameters: z.record(z.string(), z.unknown()).nullish(),
-    messages: z.array(z.object({ role: z.string(), content: z.string() })).nullish(),
-    quantize: z.string().nullish().openapi({ example: "q4_K_M" }),
-    quantize_projector: z.string().nullish().openapi({ description: "Extension.", example: "q8_0" }),
-    stream: z.boolean().nullish().openapi({ description: "Progress line by line. Default true." }),
-  })
-  .openapi("OllamaCreateRequest");
 
 const create = createRoute({
   method: "post",
@@ -63,88 +24,53 @@ const create = createRoute({
 });
 
 /** `/api/create`. */
-export const createRoutes: RouteModule = (app, context) => {
-  const { store, env } = context;
-  addRoute(app, create, async (c) => {
-    const body = await readBody(c, CreateRequest);
-    const target = requireModelName(requireName(body.model, body.name));
-    const recipe = await recipeOf(body, store);
-    return sendProgress(c, context, body.stream ?? true, async (onProgress, signal) =>
-      createModel(store, target, recipe, {
-        env,
-        signal,
-        onProgress,
-        fetchModel: async (name) => {
-          await pullReference(name, store, { env, signal, onProgress });
-        },
-        weights: await import("../../../engine/quantize-model.ts"),
-        ...(body.quantize == null || body.quantize === "" ? {} : { quantize: body.quantize }),
-        ...(body.quantize_projector == null ? {} : { quantizeProjector: body.quantize_projector }),
-      }),
-    );
-  });
-};
-
-async function recipeOf(body: CreateRequest, store: ModelStore): Promise<Recipe> {
-  const files = await uploaded(body.files ?? {}, store);
-  const { from } = body;
-  if (files.length === 0 && (from == null || from === "")) {
-    throw new MullError("invalid_argument", "neither 'from' or 'files' was specified", {
-      hint: "Name a model in from, or upload files with POST /api/blobs/… and name them in files.",
+export function createRoutes(uploads: HeldUploads): RouteModule {
+  return (app, context) => {
+    const { store, models, env } = context;
+    addRoute(app, create, async (c) => {
+      const body = await readBody(c, CreateRequest);
+      const name = requireName(body.model, body.name);
+      const target = requestReference(name).name;
+      await models.requireFree(name);
+      const recipe = await recipeOf(body, context);
+      const files = uploadsOf(recipe);
+      return sendProgress(c, context, body.stream ?? true, async (onProgress, signal) => {
+        try {
+          await createModel(store, target, recipe, {
+            env,
+            signal,
+            onProgress,
+            fetchModel: async (missing) => {
+              await pullReference(missing, store, { env, signal, onProgress });
+            },
+            weights: await import("../../../engine/quantize-model.ts"),
+            ...(body.quantize == null || body.quantize === "" ? {} : { quantize: body.quantize }),
+            ...(body.quantize_projector == null ? {} : { quantizeProjector: body.quantize_projector }),
+          });
+        } catch (error) {
+          throw withUploadNames(error, files, store);
+        }
+        await uploads.release(files.map(({ blob }) => blob));
+      });
     });
-  }
-  if (from != null && /^[./~\\]|^[a-z]:[/\\]|\.gguf$/i.test(from)) {
-    throw new MullError("invalid_argument", "A server takes names of models, no paths.", {
-      hint: "Upload the file with POST /api/blobs/sha256:…, and name it in files.",
-    });
-  }
-  const licenses = [body.license ?? []].flat();
-  return {
-    from: files.length > 0 ? { files } : { model: from ?? "" },
-    adapters: await uploaded(body.adapters ?? {}, store),
-    parameters: checkedParameters(body.parameters ?? {}),
-    messages: (body.messages ?? []).map(({ role, content }) => ({ role: checkedRole(role), content })),
-    licenses,
-    ...(body.template == null || body.template === "" ? {} : { template: body.template }),
-    ...(body.system == null || body.system === "" ? {} : { system: body.system }),
   };
 }
 
-/** @throws MullError `invalid_argument` for what was not uploaded */
-async function uploaded(files: Readonly<Record<string, string>>, store: ModelStore): Promise<FileSource[]> {
-  const sources = Object.entries(files).map(async ([name, text]): Promise<FileSource> => {
-    const digest = parseDigest(text);
-    const isThere =
-      digest !== undefined &&
-      (await stat(store.paths.blob(digest)).then(
-        () => true,
-        () => false,
-      ));
-    if (digest !== undefined && isThere) return { blob: digest, name };
-    throw new MullError("invalid_argument", `The file "${name.slice(0, 200)}" was not uploaded.`, {
-      hint: "Send it with POST /api/blobs/sha256:… first.",
-    });
-  });
-  return Promise.all(sources);
+type Upload = Extract<FileSource, { blob: Digest }>;
+
+function uploadsOf({ from, adapters }: Recipe): Upload[] {
+  const files = "files" in from ? [...from.files, ...adapters] : adapters;
+  return files.filter((file): file is Upload => "blob" in file);
 }
 
-function checkedParameters(values: Readonly<Record<string, unknown>>): Parameters {
-  const { stop, ...rest } = values;
-  const { parameters, unknown, wrong } = readParameters({
-    ...rest,
-    ...(stop === undefined ? {} : { stop: typeof stop === "string" ? [stop] : stop }),
-  });
-  const [fault] = wrong;
-  if (fault !== undefined) throw new MullError("invalid_argument", fault.message);
-  const [name] = unknown;
-  if (name !== undefined) throw new MullError("invalid_argument", `unknown parameter '${name.slice(0, 50)}'`);
-  return parameters;
-}
-
-function checkedRole(role: string): (typeof MESSAGE_ROLES)[number] {
-  const known = MESSAGE_ROLES.find((candidate) => candidate === role);
-  if (known !== undefined) return known;
-  throw new MullError("invalid_argument", `A message cannot have the role "${role.slice(0, 50)}".`, {
-    hint: `It can be ${MESSAGE_ROLES.join(", ")}.`,
+/** Where it lies here is nothing to its client, who called it something. */
+function withUploadNames(error: unknown, files: readonly Upload[], store: ModelStore): MullError {
+  const { code, message, hint, details } = MullError.wrap(error);
+  const named = (text: string): string =>
+    files.reduce((said, { blob, name }) => said.replaceAll(store.paths.blob(blob), `"${name}"`), text);
+  return new MullError(code, named(message), {
+    ...(hint === undefined ? {} : { hint: named(hint) }),
+    details,
+    cause: error,
   });
 }

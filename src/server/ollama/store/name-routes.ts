@@ -1,12 +1,12 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import { MullError } from "../../../spec/errors.ts";
-import { requireModelName } from "../../../store/require-model-name.ts";
-import { removeSavedModel } from "../../../store/saved-model.ts";
+import type { ModelPool } from "../../model-pool.ts";
 import { readBody } from "../../read-body.ts";
 import { addRoute, jsonBody, type RouteModule } from "../../route-module.ts";
 import { requireName } from "../find-model.ts";
 import type { Nullish } from "../nullish.ts";
 import { modelField } from "../request-fields.ts";
+import { requestReference } from "./request-reference.ts";
 
 type DeleteRequest = Nullish<{ model: string; name: string }>;
 type CopyRequest = Nullish<{ source: string; destination: string }>;
@@ -45,27 +45,37 @@ const copy = createRoute({
 
 /** `/api/delete` and `/api/copy`. */
 export const nameRoutes: RouteModule = (app, context) => {
-  const { store, models, env } = context;
+  const { store, models } = context;
   addRoute(app, remove, async (c) => {
     const body = await readBody(c, DeleteRequest);
     const name = requireName(body.model, body.name);
-    await inOllamasWords(name, async () => {
-      if (await removeSavedModel(name, env)) return;
-      await store.remove(requireModelName(name));
-    });
-    // Whoever uses it now uses it to the end.
-    await models.unload(name);
+    requestReference(name);
+    await inOllamasWords(name, () => models.remove(name));
     return c.body(null, 200);
   });
 
   addRoute(app, copy, async (c) => {
-    const { source, destination } = await readBody(c, CopyRequest);
-    const from = requireName(source);
-    const to = requireModelName(requireName(destination));
-    await inOllamasWords(from, () => store.copy(requireModelName(from), to));
+    const body = await readBody(c, CopyRequest);
+    const source = requireName(body.source);
+    const destination = requireName(body.destination);
+    const from = requestReference(source);
+    const to = requestReference(destination);
+    await models.requireFree(destination);
+    await inOllamasWords(source, async () => {
+      if ((await store.find(from.name)) === undefined) await refuseCopy(source, models);
+      await store.copy(from.name, to.name);
+    });
     return c.body(null, 200);
   });
 };
+
+/** A model that there is, and that is not in the store, has no manifest that could get a second name. */
+async function refuseCopy(name: string, models: ModelPool): Promise<never> {
+  const entry = await models.find(name);
+  throw new MullError("invalid_argument", `${entry.name} is not in the store, and cannot be copied.`, {
+    hint: "Make a model of it: POST /api/create with its name in from.",
+  });
+}
 
 /** Clients look for "not found" in a message. */
 async function inOllamasWords(name: string, work: () => Promise<unknown>): Promise<void> {

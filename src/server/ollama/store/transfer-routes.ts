@@ -1,13 +1,13 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import { pullReference } from "../../../store/pull-reference.ts";
 import { pushReference } from "../../../store/push-reference.ts";
-import { MullError } from "../../../spec/errors.ts";
 import { readBody } from "../../read-body.ts";
 import { addRoute, jsonBody, type RouteModule, streamedResponse } from "../../route-module.ts";
 import { requireName } from "../find-model.ts";
 import type { Nullish } from "../nullish.ts";
 import { modelField } from "../request-fields.ts";
 import { progressLine } from "./progress-line.ts";
+import { requestReference } from "./request-reference.ts";
 import { sendProgress } from "./send-progress.ts";
 
 type TransferRequest = Nullish<{ model: string; name: string; insecure: boolean; stream: boolean }>;
@@ -48,11 +48,12 @@ const push = createRoute({
 
 /** `/api/pull` and `/api/push`. */
 export const transferRoutes: RouteModule = (app, context) => {
-  const { store, env } = context;
+  const { store, models, env } = context;
   addRoute(app, pull, async (c) => {
     const body = await readBody(c, TransferRequest);
     const name = requireName(body.model, body.name);
-    refuseFile(name);
+    requestReference(name);
+    await models.requireFree(name);
     const insecure = body.insecure ?? false;
     return sendProgress(c, context, body.stream ?? true, (onProgress, signal) =>
       pullReference(name, store, { env, insecure, signal, onProgress }),
@@ -62,16 +63,10 @@ export const transferRoutes: RouteModule = (app, context) => {
   addRoute(app, push, async (c) => {
     const body = await readBody(c, TransferRequest);
     const name = requireName(body.model, body.name);
+    requestReference(name);
     const insecure = body.insecure ?? false;
     return sendProgress(c, context, body.stream ?? true, (onProgress, signal) =>
       pushReference(name, store, { env, insecure, signal, onProgress }),
     );
   });
 };
-
-/** A hint about files on this machine is not for who asks over HTTP. */
-function refuseFile(name: string): void {
-  if (/^[./~\\]|^[a-z]:[/\\]/i.test(name)) {
-    throw new MullError("invalid_argument", "A server takes names of models, no paths.");
-  }
-}
