@@ -26,6 +26,8 @@ export interface QwenProjectorShape {
   legacy: boolean;
   minPixels?: number;
   maxPixels?: number;
+  /** Type of the matrices; all else is f32. */
+  matrices: "f32" | "f16";
   seed: number;
 }
 
@@ -42,6 +44,7 @@ export const TINY_QWEN: QwenProjectorShape = {
   deepstack: [0, 2],
   positionsPerSide: 6,
   legacy: false,
+  matrices: "f32",
   seed: 1,
 };
 
@@ -135,7 +138,13 @@ function tensors(shape: QwenProjectorShape): TensorSource[] {
   const tensor = (name: string, lengths: readonly number[], deviation: number, mean = 0): TensorSource =>
     randomTensor({ name, type: "f32", shape: lengths, deviation, mean, seed: seed++ });
   const linear = (name: string, inputs: number, outputs: number): TensorSource[] => [
-    tensor(`${name}.weight`, [inputs, outputs], 1 / Math.sqrt(inputs)),
+    randomTensor({
+      name: `${name}.weight`,
+      type: shape.matrices,
+      shape: [inputs, outputs],
+      deviation: 1 / Math.sqrt(inputs),
+      seed: seed++,
+    }),
     tensor(`${name}.bias`, [outputs], 0.1),
   ];
   const norm = (name: string, width = embedding): TensorSource[] => [
