@@ -32,9 +32,12 @@ interface Family {
   separator: string;
 }
 
+/** Of seeds 1 to 7, all but two give 16 tokens without an end of text or two tokens that are as good as equal. */
+const TEXT = { seed: 2 };
+
 const FAMILIES = {
-  pixtral: { write: async (base) => writeTinyPixtral(base), separator: "" },
-  mistral3: { write: async (base) => writeTinyPixtral(base, TINY_MISTRAL3), separator: "" },
+  pixtral: { write: async (base) => writeTinyPixtral(base, {}, TEXT), separator: "" },
+  mistral3: { write: async (base) => writeTinyPixtral(base, TINY_MISTRAL3, TEXT), separator: "" },
   internvl: {
     write: async (base) => writeTinyInternVl(base),
     writeForPeer: async (base) => writeTinyInternVl(base, { classPositionLast: true }),

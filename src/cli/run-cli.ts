@@ -40,8 +40,8 @@ const SERVE_EXAMPLES = `Examples:
 `;
 
 const RUN_NOTES = `
-The first word is the model if it is written like one (pico, name:tag, a .gguf file); else the prompt begins there
-and pico answers. Name pictures anywhere in the prompt; a path that leads nowhere is an error, never a guess.
+The first word is the model if it is written like one (pico, name:tag, hf.co/org/repo, a .gguf file); else the prompt
+begins there and pico answers. MULL_OFFLINE=1: nothing is downloaded. Name pictures anywhere in the prompt; a path that leads nowhere is an error, never a guess.
 Without a prompt, at a terminal, a conversation begins.
 `;
 
@@ -94,7 +94,10 @@ function createProgram(
 
   const runCommand = program
     .command("run")
-    .argument("[model]", "pico, a saved session, or a .gguf file (default: pico)")
+    .argument(
+      "[model]",
+      "a name (downloaded if it is not here), a saved session, or a .gguf file (default: pico)",
+    )
     .argument("[prompt...]", "what to ask; names pictures where you like")
     .description("Ask a model, or talk with it.")
     .addHelpText("before", RUN_EXAMPLES);

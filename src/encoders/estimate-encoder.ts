@@ -9,6 +9,7 @@ import { tileCount } from "./llava-view.ts";
 import { readPinpoints } from "./pinpoints.ts";
 import { readLlavaProjector } from "./read-llava-projector.ts";
 import { tilesPerRun } from "./tile-runs.ts";
+import { readInternVlConfig } from "./internvl-config.ts";
 import { readLongestEdge } from "./idefics3-view.ts";
 import { MOST_TILES, TILE_SIDE } from "./lfm2-view.ts";
 import { WeightList } from "./weight-list.ts";
@@ -56,6 +57,7 @@ function mostTiles(gguf: Gguf): { tiles: number; size: number } {
   const type = visionProjectorType(gguf);
   if (type === "lfm2") return { tiles: MOST_TILES + 1, size: TILE_SIDE };
   const size = gguf.number("clip.vision.image_size") ?? 0;
+  if (type === "internvl") return { tiles: readInternVlConfig(gguf).maxTiles + 1, size };
   if (type !== "idefics3") return { tiles: 1, size };
   return { tiles: Math.ceil(readLongestEdge(gguf, size) / size) ** 2 + 1, size };
 }

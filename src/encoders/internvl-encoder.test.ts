@@ -16,6 +16,7 @@ import { validateProjector } from "../gguf/validate-projector.ts";
 import type { RgbImage } from "../media/rgb-image.ts";
 import { Backend } from "../native/backend.ts";
 import { loadLibraries } from "../native/libraries.ts";
+import { estimateEncoder } from "./estimate-encoder.ts";
 import type { ImageEncoder } from "./image-encoder.ts";
 import { chooseTileGrid } from "./internvl-tiles.ts";
 import { openImageEncoder } from "./open-image-encoder.ts";
@@ -192,6 +193,13 @@ describe("the tiles of a picture", () => {
       }
     }
   });
+});
+
+test("the estimate counts tiles that are computed together", async () => {
+  const one = estimateEncoder(await write({ maxTiles: 1 }), "f32");
+  const many = estimateEncoder(await write(), "f32");
+  expect(many.weights).toBe(one.weights);
+  expect(many.picture).toBeGreaterThan(5 * one.picture);
 });
 
 describe("a header that contradicts itself", () => {

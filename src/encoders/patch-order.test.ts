@@ -39,10 +39,10 @@ describe("the order of patches", () => {
 
   test("is raster order without windows, and four sizes of windows at most", () => {
     expect([...orderPatches({ rows: 4, columns: 4 }, 2).down]).toEqual([
-      ...[0, 0, 1, 1, 0, 0, 1, 1, 2, 2, 3, 3, 2, 2, 3, 3],
+      0, 0, 1, 1, 0, 0, 1, 1, 2, 2, 3, 3, 2, 2, 3, 3,
     ]);
     expect([...orderPatches({ rows: 4, columns: 4 }, 2).across]).toEqual([
-      ...[0, 1, 0, 1, 2, 3, 2, 3, 0, 1, 0, 1, 2, 3, 2, 3],
+      0, 1, 0, 1, 2, 3, 2, 3, 0, 1, 0, 1, 2, 3, 2, 3,
     ]);
     expect(orderPatches({ rows: 20, columns: 28 }, 2, 4).windows).toEqual([
       { patches: 64, count: 6 },

@@ -194,11 +194,7 @@ describe("validateTextModel refuses", () => {
 
 describe("validateProjector refuses", () => {
   test.each<[string, Record<string, MetadataValue | undefined>, RegExp]>([
-    [
-      "another kind",
-      { "clip.projector_type": string("qwen2vl_merger") },
-      /"qwen2vl_merger" are not supported/,
-    ],
+    ["another kind", { "clip.projector_type": string("sculpture") }, /"sculpture" are not supported/],
     [
       "one for sound",
       { "clip.has_vision_encoder": undefined, "clip.has_audio_encoder": bool(true) },

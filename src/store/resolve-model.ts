@@ -37,10 +37,11 @@ export async function resolveModel(text: string, options: ResolveOptions): Promi
 }
 
 /** A model with what was set and said in a conversation with it. */
-function withSaved({ parameters: _, ...base }: ModelSetup, saved: SavedModel, name: string): ModelSetup {
+function withSaved(base: ModelSetup, saved: SavedModel, name: string): ModelSetup {
+  const { parameters: _, ...kept } = base;
   const { model: __, ...load } = saved.load;
   return {
-    ...base,
+    ...kept,
     name,
     place: "saved",
     load: { ...base.load, ...load },

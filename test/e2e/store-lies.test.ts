@@ -1,6 +1,6 @@
 import { existsSync, readdirSync } from "node:fs";
 import { gzipSync } from "node:zlib";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { shortDigest } from "../../src/store/digest.ts";
 import { hasDockerRegistry, REGISTRY_LOGIN, startDockerRegistry } from "../support/docker-registry.ts";
 import { type Fault, type SeenRequest, startFaultyProxy } from "../support/faulty-proxy.ts";
@@ -8,9 +8,6 @@ import { loopbackServer } from "../support/loopback-server.ts";
 import { FOUR_PIECES, succeed } from "../support/published-model.ts";
 import type { PullScene } from "../support/pull-scene.ts";
 import { registryScenes } from "../support/registry-scenes.ts";
-
-// Some faults are waited for: a connection that stands still for 30 s, tries that come later and later.
-vi.setConfig({ testTimeout: 180_000 });
 
 const MB = 1e6;
 const HTML = { headers: { "content-type": "text/html" }, body: "<html>Please sign in</html>" };

@@ -135,7 +135,7 @@ export class PullScene implements AsyncDisposable {
   async expectVerified(missing: readonly string[] = []): Promise<void> {
     const command = new CliHarness({ env: this.env });
     const code = await command.run("verify", "--no-repair");
-    const isFinding = (line: string): boolean => !/^(?:|\d+ files? intact.*|To repair: .*)$/.test(line);
+    const isFinding = (line: string): boolean => !/^(?:|\d+ files? intact.*|To repair .*)$/.test(line);
     const lines = command.out.split("\n").filter(isFinding);
     const expected = { code: missing.length === 0 ? 0 : 1, lines: missing.toSorted() };
     assert.deepEqual({ code, lines: lines.toSorted() }, expected, command.err);

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll } from "vitest";
+import { afterAll, beforeAll, vi } from "vitest";
 import type { DockerRegistry } from "./docker-registry.ts";
 import { startDockerRegistry } from "./docker-registry.ts";
 import { type PublishedModel, publishModel } from "./published-model.ts";
@@ -16,6 +16,8 @@ export interface RegistryScenes {
 
 /** A registry and a model in it for the tests of one file, and a store and a proxy for each test. */
 export function registryScenes(options: Parameters<typeof publishModel>[2] = {}): RegistryScenes {
+  // Some faults are waited for: a connection that stands still for 30 s, tries that come later and later.
+  vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
   const folder = temporaryFolder();
   const scenes: PullScene[] = [];
   let registry: DockerRegistry;

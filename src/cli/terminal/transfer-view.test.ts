@@ -20,6 +20,7 @@ class Screen extends PassThrough implements OutputStream {
   }
 
   #feed(text: string): void {
+    // oxlint-disable-next-line no-control-regex -- escape sequences are what is read here
     for (const [piece, up] of text.matchAll(/\u001b\[(\d+)A|\u001b\[[KJ]|\r|\n|[^\u001b\r\n]+/g)) {
       if (up !== undefined) this.#row -= Number(up);
       else if (piece === "\u001b[K") this.lines[this.#row] = "";

@@ -3,13 +3,12 @@ import { extname, join } from "node:path";
 import type { Gguf } from "../../gguf/gguf.ts";
 import { parseSplitName } from "../../gguf/split-names.ts";
 import { readGguf, readSplitPlace } from "../../gguf/read.ts";
-import { type GgufKind, kindOfGguf, modelConfig } from "../gguf-layers.ts";
-import type { StoredFile } from "../gguf-manifest.ts";
-import type { GgufFiles } from "./base.ts";
+import { type GgufKind, kindOfGguf } from "../gguf-layers.ts";
+import type { GgufFiles, ModelPart } from "./base.ts";
 import { convertFiles, convertFolder } from "./convert-base.ts";
 import type { Creation } from "./creation.ts";
 import type { FileSource } from "./recipe.ts";
-import { isFolder, nameOfSource, pathOf, storeFile } from "./store-file.ts";
+import { isFolder, nameOfSource, partOf, pathOf } from "./store-file.ts";
 
 /** GGUF files, a folder of them, or a checkpoint in safetensors, which is converted. */
 export async function baseOfFiles(sources: readonly FileSource[], creation: Creation): Promise<GgufFiles> {
@@ -35,19 +34,12 @@ interface GgufSource {
   parts: readonly FileSource[];
 }
 
-/** Each file is what its header says. All headers are looked at before gigabytes move. */
+/** Each file is what its header says. */
 async function baseOfGgufs(sources: readonly FileSource[], creation: Creation): Promise<GgufFiles> {
   const found = await groupParts(sources, creation);
-  modelConfig(
-    found.map(({ gguf }) => ({ gguf, kind: kindOfGguf(gguf) })),
-    [],
-  );
-  const files: Record<GgufKind, StoredFile[][]> = { model: [], projector: [], adapter: [] };
-  for (const { gguf, parts } of found) {
-    const stored: StoredFile[] = [];
-    for (const part of parts) stored.push(await storeFile(part, creation));
-    files[kindOfGguf(gguf)].push(stored);
-  }
+  const files: Record<GgufKind, ModelPart[][]> = { model: [], projector: [], adapter: [] };
+  for (const { gguf, parts } of found)
+    files[kindOfGguf(gguf)].push(await Promise.all(parts.map((part) => partOf(part, creation))));
   return { model: files.model, projectors: files.projector, adapters: files.adapter };
 }
 

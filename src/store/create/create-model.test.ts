@@ -460,6 +460,8 @@ describe("quantising", () => {
     const projector = (await settingsOf(both)).load.projector ?? "";
     expect((await readGguf(projector)).number("general.file_type")).toBe(1);
     expect(temporaryFiles()).toEqual([]);
+    // The large files from which they were made have not been stored.
+    expect(await findProblems(store)).toEqual([]);
   });
 
   it("joins a split model", async () => {
@@ -516,10 +518,13 @@ describe("a creation that ends early", () => {
       },
     });
     // The manifest is written in one step: who cancels while that is announced may be too late.
-    if (moment === "writing manifest") await creating.catch(() => {});
-    else
-      await expect(creating).rejects.toMatchObject({ name: expect.stringMatching(/MullError|AbortError/) });
-    if (moment === "writing manifest") await store.remove(nameOf("mine")).catch(() => {});
+    const outcome = await creating.then(
+      () => "too late",
+      (error: Error) => error.name,
+    );
+    const possible = moment === "writing manifest" ? ["too late", "MullError"] : ["MullError", "AbortError"];
+    expect(possible).toContain(outcome);
+    await store.remove(nameOf("mine")).catch(() => {});
     expect(temporaryFiles()).toEqual([]);
     await expectNothingLeft();
   });

@@ -1,4 +1,5 @@
 import { shortDigest } from "../digest.ts";
+import { type GgufLayer, modelConfig, readGgufLayer } from "../gguf-layers.ts";
 import { manifestOfGgufs } from "../gguf-manifest.ts";
 import type { ModelName } from "../model-name.ts";
 import type { ModelStore, StoredModel } from "../model-store.ts";
@@ -7,7 +8,7 @@ import type { CreateOptions, Creation } from "./creation.ts";
 import { gatherBase, withSaved } from "./gather-base.ts";
 import { quantizeBase } from "./quantize-base.ts";
 import type { Recipe } from "./recipe.ts";
-import { storeBytes, storeFileOfKind } from "./store-file.ts";
+import { partOfKind, pathOfPart, storeBytes, storeParts } from "./store-file.ts";
 import { textLayers } from "./text-layers.ts";
 
 /**
@@ -26,13 +27,15 @@ export async function createModel(
   if (quantize !== undefined) weights.requireQuantization(quantize, false);
   if (quantizeProjector !== undefined) weights.requireQuantization(quantizeProjector, true);
   const pin = await store.pin();
+  const temporaries: string[] = [];
   try {
-    const creation: Creation = { ...options, store, pin, say };
+    const creation: Creation = { ...options, store, pin, temporaries, say };
     say({ status: "gathering model components" });
     const recipes = await withSaved(recipe, options.env);
     let base = await gatherBase((recipes[0] ?? recipe).from, creation);
     for (const { from: _, ...additions } of recipes) base = await withAdditions(base, additions, creation);
-    const ggufs = await quantizeBase(base.ggufs, creation);
+    await requireModel(base.ggufs, creation);
+    const ggufs = await storeParts(await quantizeBase(base.ggufs, creation), creation);
     const files = [...ggufs.model, ...ggufs.projectors, ...ggufs.adapters];
     const holding = {
       paths: store.paths,
@@ -46,8 +49,22 @@ export async function createModel(
     say({ status: "success" });
     return stored;
   } finally {
+    for (const folder of temporaries) await store.removeTemporary(folder);
     await pin.release();
   }
+}
+
+/** Whether the files make a model is known by their headers, before gigabytes are read and written. */
+async function requireModel({ model, projectors, adapters }: GgufFiles, creation: Creation): Promise<void> {
+  const layers: GgufLayer[] = [];
+  for (const parts of [...model, ...projectors, ...adapters])
+    layers.push(
+      await readGgufLayer(
+        parts.map((part) => pathOfPart(part, creation)),
+        creation,
+      ),
+    );
+  modelConfig(layers, []);
 }
 
 async function withAdditions(base: Base, additions: Omit<Recipe, "from">, creation: Creation): Promise<Base> {
@@ -64,8 +81,8 @@ async function withAddedFiles(
   creation: Creation,
 ): Promise<GgufFiles> {
   const added = [...base.adapters];
-  for (const adapter of adapters) added.push([await storeFileOfKind(adapter, "adapter", creation)]);
+  for (const adapter of adapters) added.push([await partOfKind(adapter, "adapter", creation)]);
   if (projector === undefined) return { ...base, adapters: added };
-  const stored = await storeFileOfKind(projector, "projector", creation);
-  return { ...base, adapters: added, projectors: [[stored]] };
+  const part = await partOfKind(projector, "projector", creation);
+  return { ...base, adapters: added, projectors: [[part]] };
 }

@@ -39,5 +39,7 @@ export interface Creation extends CreateOptions {
   store: ModelStore;
   /** What was made so far is not pruned. */
   pin: Pin;
+  /** Folders of this creation, removed at its end. */
+  temporaries: string[];
   say: OnTransferProgress;
 }

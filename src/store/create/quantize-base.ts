@@ -1,9 +1,8 @@
 import { join } from "node:path";
 import { MullError } from "../../spec/errors.ts";
-import type { StoredFile } from "../gguf-manifest.ts";
 import type { Creation } from "./creation.ts";
-import type { GgufFiles } from "./base.ts";
-import { adoptFile } from "./store-file.ts";
+import type { GgufFiles, ModelPart } from "./base.ts";
+import { pathOfPart, temporaryFolder } from "./store-file.ts";
 
 /** The text model, the projector, or both in the types that were asked for. */
 export async function quantizeBase(ggufs: GgufFiles, creation: Creation): Promise<GgufFiles> {
@@ -27,29 +26,24 @@ export async function quantizeBase(ggufs: GgufFiles, creation: Creation): Promis
 }
 
 async function quantizeOne(
-  parts: readonly StoredFile[],
+  parts: readonly ModelPart[],
   type: string,
   projector: boolean,
   creation: Creation,
-): Promise<StoredFile> {
-  const { store, weights, allowRequantize = false, signal, say } = creation;
-  const paths = parts.map(({ digest }) => store.paths.blob(digest));
-  const folder = await store.temporaryFolder();
-  try {
-    const output = join(folder, "quantized.gguf");
-    const status = `quantizing ${projector ? "projector" : "model"} to ${type}`;
-    await weights.quantizeModel({
-      input: paths[0] ?? "",
-      ...(paths.length > 1 ? { splitFiles: paths } : {}),
-      output,
-      type,
-      projector,
-      allowRequantize,
-      ...(signal === undefined ? {} : { signal }),
-      onProgress: (completed, total) => say({ status, completed, total }),
-    });
-    return await adoptFile(output, creation);
-  } finally {
-    await store.removeTemporary(folder);
-  }
+): Promise<ModelPart> {
+  const { weights, allowRequantize = false, signal, say } = creation;
+  const paths = parts.map((part) => pathOfPart(part, creation));
+  const output = join(await temporaryFolder(creation), "quantized.gguf");
+  const status = `quantizing ${projector ? "projector" : "model"} to ${type}`;
+  await weights.quantizeModel({
+    input: paths[0] ?? "",
+    ...(paths.length > 1 ? { splitFiles: paths } : {}),
+    output,
+    type,
+    projector,
+    allowRequantize,
+    ...(signal === undefined ? {} : { signal }),
+    onProgress: (completed, total) => say({ status, completed, total }),
+  });
+  return { path: output, own: true };
 }

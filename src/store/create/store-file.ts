@@ -7,16 +7,46 @@ import { fileSystem } from "../disk/file-system.ts";
 import { hashInWorker } from "../disk/hash-in-worker.ts";
 import { type GgufKind, kindOfGguf } from "../gguf-layers.ts";
 import type { StoredFile } from "../gguf-manifest.ts";
+import type { GgufFiles, ModelPart } from "./base.ts";
 import type { Creation } from "./creation.ts";
 import type { FileSource } from "./recipe.ts";
 
-/** A file into the store, or the blob that it is already. */
-export async function storeFile(source: FileSource, creation: Creation): Promise<StoredFile> {
-  if ("blob" in source) return requireIntact(source, creation);
+/** What was given, as a part: an uploaded file is a blob already. */
+export function partOf(source: FileSource, creation: Creation): Promise<ModelPart> {
+  return "blob" in source
+    ? requireIntact(source, creation)
+    : Promise.resolve({ path: source.path, own: false });
+}
+
+export function pathOfPart(part: ModelPart, { store }: Pick<Creation, "store">): string {
+  return "path" in part ? part.path : store.paths.blob(part.digest);
+}
+
+/** All that is no blob yet, into the store. */
+export async function storeParts(ggufs: GgufFiles, creation: Creation): Promise<GgufFiles<StoredFile>> {
+  const store = async (files: GgufFiles["model"]): Promise<StoredFile[][]> => {
+    const stored: StoredFile[][] = [];
+    for (const parts of files) {
+      const blobs: StoredFile[] = [];
+      for (const part of parts) blobs.push(await storePart(part, creation));
+      stored.push(blobs);
+    }
+    return stored;
+  };
+  return {
+    model: await store(ggufs.model),
+    projectors: await store(ggufs.projectors),
+    adapters: await store(ggufs.adapters),
+  };
+}
+
+async function storePart(part: ModelPart, creation: Creation): Promise<StoredFile> {
+  if ("digest" in part) return part;
+  if (part.own) return adoptFile(part.path, creation);
   const { store, pin, signal, say } = creation;
-  const status = `importing ${basename(source.path)}`;
+  const status = `importing ${basename(part.path)}`;
   const bring = (): Promise<StoredFile> =>
-    store.importFile(source.path, {
+    store.importFile(part.path, {
       ...(signal === undefined ? {} : { signal }),
       onProgress: (completed, total) => say({ status, completed, total }),
     });
@@ -42,15 +72,11 @@ export async function requireIntact(
 }
 
 /**
- * The same for a file that an instruction names for one purpose; its header is looked at before its bytes are.
+ * A file that an instruction names for one purpose; its header says whether it is for that.
  *
  * @throws MullError `invalid_argument` for a file that is for something else
  */
-export async function storeFileOfKind(
-  source: FileSource,
-  kind: GgufKind,
-  creation: Creation,
-): Promise<StoredFile> {
+export async function partOfKind(source: FileSource, kind: GgufKind, creation: Creation): Promise<ModelPart> {
   const path = pathOf(source, creation);
   const name = nameOfSource(source);
   if (extname(name).toLowerCase() === ".safetensors" || (await isFolder(path))) {
@@ -64,7 +90,7 @@ export async function storeFileOfKind(
       hint: "FROM takes text models, PROJECTOR projectors, ADAPTER adapters.",
     });
   }
-  return storeFile(source, creation);
+  return partOf(source, creation);
 }
 
 const NOUNS: Readonly<Record<GgufKind, string>> = {
@@ -74,7 +100,7 @@ const NOUNS: Readonly<Record<GgufKind, string>> = {
 };
 
 /** A file of ours, complete and on the disk, becomes a blob without being copied. */
-export async function adoptFile(path: string, { store, pin, signal, say }: Creation): Promise<StoredFile> {
+async function adoptFile(path: string, { store, pin, signal, say }: Creation): Promise<StoredFile> {
   const { digest, size } = await hashInWorker(fileSystem, path, {
     ...(signal === undefined ? {} : { signal }),
     onProgress: (completed, total) => say({ status: "verifying sha256 digest", completed, total }),
@@ -83,6 +109,13 @@ export async function adoptFile(path: string, { store, pin, signal, say }: Creat
   await pin.add([digest]);
   await store.publish(path, blob);
   return blob;
+}
+
+/** On the disk of the store; gone when the creation ends. */
+export async function temporaryFolder({ store, temporaries }: Creation): Promise<string> {
+  const folder = await store.temporaryFolder();
+  temporaries.push(folder);
+  return folder;
 }
 
 /** Small bytes to a blob that stays. */

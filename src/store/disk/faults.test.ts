@@ -259,5 +259,5 @@ describe("a power cut, or a kill", () => {
       await writeModel(store, "afterwards", ["one", "afterwards"]);
       expect(await findProblems(store), `at ${about}`).toEqual([]);
     }
-  });
+  }, 180_000);
 });

@@ -45,7 +45,7 @@ describe("/api/create", () => {
       projector_info: { "clip.has_vision_encoder": true },
       model_info: { "general.architecture": "llama" },
     });
-    expect(body["parameters"]).toMatch(/^temperature +0\.25\nnum_ctx +256\nnum_keep +4\nstop +"END"$/);
+    expect(body["parameters"]).toMatch(/^num_ctx +256\nnum_keep +4\ntemperature +0\.25\nstop +"END"$/);
     expect(body["modelfile"]).toContain("FROM me/tiny:latest\n");
     expect(body["modelfile"]).toContain('PARAMETER stop "END"');
     expect(JSON.stringify(body)).not.toContain(server.home);
