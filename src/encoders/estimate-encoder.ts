@@ -11,6 +11,7 @@ import { readLlavaProjector } from "./read-llava-projector.ts";
 import { tilesPerRun } from "./tile-runs.ts";
 import { readInternVlConfig } from "./internvl-config.ts";
 import { readLongestEdge } from "./idefics3-view.ts";
+import { MOST_TILES, TILE_SIDE } from "./lfm2-view.ts";
 import { WeightList } from "./weight-list.ts";
 
 const FLOAT_BYTES = 4;
@@ -41,23 +42,24 @@ function estimateByTensors(gguf: Gguf, precision: WeightType): EncoderMemory {
     const fits = shape.length === 2 && (shape[0] ?? 0) % TENSOR_TYPES[precision].blockSize === 0;
     weights += tensorBytes(fits ? precision : "f32", shape);
   }
-  const size = gguf.number("clip.vision.image_size") ?? 0;
+  const { tiles, size } = mostTiles(gguf);
   const patches = (size / (gguf.number("clip.vision.patch_size") ?? 1)) ** 2;
   const width = gguf.number("clip.vision.embedding_length") ?? 0;
   const widest = gguf.number("clip.vision.feed_forward_length") ?? 0;
-  const tiles = mostTiles(gguf, size);
   const atOnce = tilesPerRun(patches, tiles);
   const graph = atOnce * patches * (ROWS_ALIVE * width + widest) * FLOAT_BYTES;
   const pixels = 3 * size ** 2 * FLOAT_BYTES;
   return { weights, picture: graph + (tiles + atOnce) * pixels };
 }
 
-/** Of a square picture, the whole of it included. */
-function mostTiles(gguf: Gguf, size: number): number {
+/** Of a large picture, the whole of it included, and the side of one in pixels. */
+function mostTiles(gguf: Gguf): { tiles: number; size: number } {
   const type = visionProjectorType(gguf);
-  if (type === "internvl") return readInternVlConfig(gguf).maxTiles + 1;
-  if (type !== "idefics3") return 1;
-  return Math.ceil(readLongestEdge(gguf, size) / size) ** 2 + 1;
+  if (type === "lfm2") return { tiles: MOST_TILES + 1, size: TILE_SIDE };
+  const size = gguf.number("clip.vision.image_size") ?? 0;
+  if (type === "internvl") return { tiles: readInternVlConfig(gguf).maxTiles + 1, size };
+  if (type !== "idefics3") return { tiles: 1, size };
+  return { tiles: Math.ceil(readLongestEdge(gguf, size) / size) ** 2 + 1, size };
 }
 
 function estimateLlava(gguf: Gguf, precision: WeightType): EncoderMemory {

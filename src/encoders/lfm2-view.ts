@@ -27,9 +27,9 @@ export interface Lfm2ViewOptions extends PixelStatistics {
 // As of every published model: no file says it.
 const LEAST_ROWS = 64;
 const MOST_ROWS = 256;
-const TILE_SIDE = 512;
+export const TILE_SIDE = 512;
 const LEAST_TILES = 2;
-const MOST_TILES = 10;
+export const MOST_TILES = 10;
 /** So many times the pixels that `MOST_ROWS` cover are still shown as one, smaller picture. */
 const TOLERANCE = 2;
 

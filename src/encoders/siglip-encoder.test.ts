@@ -354,6 +354,8 @@ test("memory is estimated from the header", async () => {
     expect(weights).toBeGreaterThan(30_000);
     expect(bytes).toBeGreaterThan(3 * shape.imageSize ** 2 * 4);
   }
+  // Ten tiles of 512 x 512, and the whole.
+  expect(estimateEncoder(await write(LFM2), "f32").picture).toBeGreaterThan(11 * 3 * 512 ** 2 * 4);
   const edges = await Promise.all(
     [32, 64, 128].map(async (longestEdge) =>
       estimateEncoder(await write({ ...IDEFICS3, longestEdge }), "f32"),
