@@ -16,7 +16,7 @@ export type {
   ModelInfo,
   StreamRequest,
 } from "./spec/model.ts";
-export type { EncoderPrecision, GenerationOptions, LoadOptions } from "./spec/options.ts";
+export type { Compatibility, EncoderPrecision, GenerationOptions, LoadOptions } from "./spec/options.ts";
 export type { MediaReceipt, MediaStep } from "./spec/receipt.ts";
 export type { FinishReason, ProgressPart, StreamPart, Timings, TokenLogprob, Usage } from "./spec/stream.ts";
 export type { JsonSchema, Tool, ToolCall, ToolChoice } from "./spec/tool.ts";

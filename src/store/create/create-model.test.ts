@@ -342,6 +342,13 @@ describe("what is set for a model", () => {
     expect(await settingsOf(model)).not.toHaveProperty("system");
   });
 
+  it("refuses a template that cannot be rendered, before anything is read", async () => {
+    await expect(make(`FROM ${tiny.model}\nTEMPLATE {{ call .System }}`)).rejects.toMatchObject({
+      code: "template_failed",
+      message: expect.stringContaining("call"),
+    });
+  });
+
   it("is a template that goes before the GGUF's own only if a person chose it", async () => {
     const published = putOllamaModel(store.paths.root, { model: "published" }, [
       { kind: "model", content: readFileSync(tiny.model) },

@@ -1,3 +1,4 @@
+import { checkTemplate } from "../../chat/check-template.ts";
 import { shortDigest } from "../digest.ts";
 import { type GgufLayer, modelConfig, readGgufLayer } from "../gguf-layers.ts";
 import { manifestOfGgufs } from "../gguf-manifest.ts";
@@ -15,7 +16,8 @@ import { textLayers } from "./text-layers.ts";
  * Makes a model of a recipe: gathers its files in the store (converting and quantising where asked), writes what is set
  * for it as layers, then its manifest. A crash leaves at most blobs that nothing names.
  *
- * @throws MullError `invalid_argument`, `invalid_model`, `model_not_found`, `insufficient_storage`, `aborted`
+ * @throws MullError `invalid_argument`, `template_failed`, `invalid_model`, `model_not_found`, `insufficient_storage`,
+ *   `aborted`
  */
 export async function createModel(
   store: ModelStore,
@@ -26,6 +28,7 @@ export async function createModel(
   const { onProgress: say = () => {}, signal, weights, quantize, quantizeProjector } = options;
   if (quantize !== undefined) weights.requireQuantization(quantize, false);
   if (quantizeProjector !== undefined) weights.requireQuantization(quantizeProjector, true);
+  if (recipe.template !== undefined) checkTemplate(recipe.template);
   const pin = await store.pin();
   const temporaries: string[] = [];
   try {
