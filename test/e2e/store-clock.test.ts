@@ -34,11 +34,7 @@ describe.skipIf(!hasDockerRegistry || !hasFaketime)("a clock", () => {
       scene.proxy.bytesPerSecond = 10 * MB;
       const killed = await scene.pull({
         ...at(before),
-        onStart: (child) => {
-          scene.proxy.onBytes = (total) => {
-            if (total > 11 * MB) child.kill("SIGKILL");
-          };
-        },
+        onStart: (child) => scene.killWhenKept(child, 2 * MB),
       });
       expect(killed.code).toBeNull();
       scene.proxy.reset();

@@ -136,13 +136,7 @@ describe.skipIf(!hasDockerRegistry || !canMount)("a store", () => {
     it("in the middle of a pull goes on when it may be written to again", async () => {
       const { scene, disk } = await onDisk(RESERVE + 60 * MB);
       scene.proxy.bytesPerSecond = 10 * MB;
-      await scene.pull({
-        onStart: (child) => {
-          scene.proxy.onBytes = (total) => {
-            if (total > 10 * MB) child.kill("SIGKILL");
-          };
-        },
-      });
+      await scene.pull({ onStart: (child) => scene.killWhenKept(child, 2 * MB) });
       disk.remount("ro");
       expect(await scene.pull()).toMatchObject({ code: 1 });
       await scene.expectVerified();

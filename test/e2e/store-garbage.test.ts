@@ -26,17 +26,11 @@ describe.skipIf(!hasDockerRegistry)("a store with garbage in it", () => {
   const scenes = registryScenes({ text: FOUR_PIECES });
   let halfPulled: Promise<PullScene> | undefined;
 
-  /** A store with a pull of which two thirds are there. */
+  /** A store with a pull of which a good part is there. */
   async function half(): Promise<PullScene> {
     halfPulled ??= scenes.open().then(async (first) => {
       first.proxy.bytesPerSecond = 10 * MB;
-      await first.pull({
-        onStart: (child) => {
-          first.proxy.onBytes = (total) => {
-            if (total > 11 * MB) child.kill("SIGKILL");
-          };
-        },
-      });
+      await first.pull({ onStart: (child) => first.killWhenKept(child, 6 * MB) });
       return first;
     });
     return scenes.open({ like: await halfPulled });

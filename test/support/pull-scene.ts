@@ -1,3 +1,4 @@
+import type { ChildProcess } from "node:child_process";
 import assert from "node:assert/strict";
 import { cpSync, existsSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -140,6 +141,17 @@ export class PullScene implements AsyncDisposable {
     const expected = { code: missing.length === 0 ? 0 : 1, lines: missing.toSorted() };
     assert.deepEqual({ code, lines: lines.toSorted() }, expected, command.err);
     assert.doesNotMatch(command.err, /Error/);
+  }
+
+  /** Kills a pull as soon as so many bytes would not be fetched again: what a clock or a proxy counts may still be on its way. */
+  killWhenKept(child: ChildProcess, bytes: number): void {
+    const look = async (): Promise<void> => {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      const kept = await this.keptRanges();
+      if (kept.reduce((sum, { start, end }) => sum + end - start, 0) >= bytes) child.kill("SIGKILL");
+      else setTimeout(() => void look(), 10);
+    };
+    void look();
   }
 
   /** Whole blobs, and what the journals of unfinished downloads vouch for. */
