@@ -1,28 +1,19 @@
 import type { Gguf } from "../gguf/gguf.ts";
 import type { RgbImage } from "../media/rgb-image.ts";
 import type { Backend } from "../native/backend.ts";
-import { Graph } from "../native/graph.ts";
-import type { Tensor } from "../native/tensor.ts";
 import { type LoadWeightsOptions, type WeightType, type Weights, loadWeights } from "../native/weights.ts";
-import { MullError } from "../spec/errors.ts";
 import type { ImageEncoder, PreprocessedImage } from "./image-encoder.ts";
+import { PictureGraphs } from "./picture-graphs.ts";
 import type { PicturePart } from "./picture-layout.ts";
 import { type KimiVlConfig, readKimiVlConfig } from "./kimivl-config.ts";
 import { kimiVlGrid, preprocessForKimiVl } from "./kimivl-preprocess.ts";
 import { buildKimiVl, listKimiVlWeights } from "./kimivl-vit.ts";
-import { SizedGraph } from "./sized-graph.ts";
 import { WeightList } from "./weight-list.ts";
 
 /** At most; a block makes about 45. */
 const TENSORS_PER_BLOCK = 64;
 /** Side of a usual picture, in pixels. */
 const USUAL_SIDE = 512;
-
-interface KimiVlGraph {
-  graph: Graph;
-  input: Tensor;
-  output: Tensor;
-}
 
 /** Encoder of Kimi-VL: pictures of any size. */
 export class KimiVlEncoder implements ImageEncoder {
@@ -35,7 +26,7 @@ export class KimiVlEncoder implements ImageEncoder {
   readonly pictureStyle = { separator: "" };
   readonly #config: KimiVlConfig;
   readonly #weights: Weights;
-  readonly #graphs: SizedGraph<KimiVlGraph>;
+  readonly #graphs: PictureGraphs;
 
   private constructor(backend: Backend, config: KimiVlConfig, precision: WeightType, weights: Weights) {
     const { mostPatches, factor } = config;
@@ -47,7 +38,10 @@ export class KimiVlEncoder implements ImageEncoder {
     this.precision = precision;
     this.#config = config;
     this.#weights = weights;
-    this.#graphs = new SizedGraph(({ width, height }) => this.#build(backend, width, height));
+    this.#graphs = new PictureGraphs(backend, {
+      maxTensors: 64 + TENSORS_PER_BLOCK * config.blockCount,
+      build: (graph, image) => buildKimiVl(graph, weights, config, image),
+    });
   }
 
   /** @throws MullError `invalid_model`, `out_of_memory`, `aborted` */
@@ -78,29 +72,12 @@ export class KimiVlEncoder implements ImageEncoder {
     return preprocessForKimiVl(image, this.#config, limit);
   }
 
-  async encode(image: PreprocessedImage, signal?: AbortSignal): Promise<Float32Array> {
-    const [tile] = image.tiles;
-    if (tile === undefined) throw new MullError("internal", "A preprocessed picture has one tile.");
-    return this.#graphs.run(image.seen, async ({ graph, input, output }) =>
-      graph.run(input, tile, output, signal),
-    ); // (rows, embeddingLength) float32
+  encode(image: PreprocessedImage, signal?: AbortSignal): Promise<Float32Array> {
+    return this.#graphs.encode(image, signal); // (rows, embeddingLength) float32
   }
 
   async close(): Promise<void> {
     await this.#graphs.close();
     await this.#weights.close();
-  }
-
-  #build(backend: Backend, width: number, height: number): KimiVlGraph {
-    const graph = new Graph(backend, { maxTensors: 64 + TENSORS_PER_BLOCK * this.#config.blockCount });
-    try {
-      const input = graph.input(width, height, 3);
-      const output = buildKimiVl(graph, this.#weights, this.#config, input);
-      graph.finish(output);
-      return { graph, input, output };
-    } catch (error) {
-      void graph.close();
-      throw error;
-    }
   }
 }

@@ -2,7 +2,7 @@ import type { RgbImage } from "../media/rgb-image.ts";
 import type { MediaStep } from "../spec/receipt.ts";
 import type { PreprocessedImage } from "./image-encoder.ts";
 import type { KimiVlConfig } from "./kimivl-config.ts";
-import { normalisePixels } from "./normalise-pixels.ts";
+import { normalisePixels } from "./normalise.ts";
 import { resizeBicubic } from "./resize.ts";
 import type { RowGrid } from "./row-grid.ts";
 

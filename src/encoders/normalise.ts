@@ -1,5 +1,3 @@
-import type { ClipConfig } from "./clip-config.ts";
-
 /** Pixels in reading order. */
 export interface Pixels {
   width: number;
@@ -7,7 +5,11 @@ export interface Pixels {
   data: Uint8Array; // (height, width, 3) uint8
 }
 
-export type PixelStatistics = Pick<ClipConfig, "imageMean" | "imageStd">;
+/** Statistics of a model's pictures per channel, of pixels scaled to 0..1. */
+export interface PixelStatistics {
+  imageMean: readonly [number, number, number];
+  imageStd: readonly [number, number, number];
+}
 
 /**
  * A square of a picture as planes of (level / 255 - mean) / deviation.
@@ -52,4 +54,16 @@ export function normaliseRectangle(
     }
   }
   return planes;
+}
+
+/**
+ * A whole picture as planes.
+ *
+ * @param pixels (height, width, 3) uint8
+ * @returns (3, height, width) float32
+ */
+export function normalisePixels(pixels: Uint8Array, statistics: PixelStatistics): Float32Array {
+  // Planes are in the order of the pixels, whatever the width.
+  const line = { width: pixels.length / 3, height: 1 };
+  return normaliseRectangle({ ...line, data: pixels }, { left: 0, top: 0, ...line }, statistics);
 }

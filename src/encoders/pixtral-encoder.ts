@@ -1,28 +1,19 @@
 import type { Gguf } from "../gguf/gguf.ts";
 import type { RgbImage } from "../media/rgb-image.ts";
 import type { Backend } from "../native/backend.ts";
-import { Graph } from "../native/graph.ts";
-import type { Tensor } from "../native/tensor.ts";
 import { type LoadWeightsOptions, type WeightType, type Weights, loadWeights } from "../native/weights.ts";
-import { MullError } from "../spec/errors.ts";
 import type { ImageEncoder, PreprocessedImage } from "./image-encoder.ts";
+import { PictureGraphs } from "./picture-graphs.ts";
 import type { PicturePart } from "./picture-layout.ts";
 import { type PixtralConfig, readPixtralConfig } from "./pixtral-config.ts";
 import { pixtralGrid, pixtralRows, preprocessForPixtral } from "./pixtral-preprocess.ts";
 import { buildPixtral, listPixtralWeights } from "./pixtral-vit.ts";
-import { SizedGraph } from "./sized-graph.ts";
 import { WeightList } from "./weight-list.ts";
 
 /** At most; a block makes about 45. */
 const TENSORS_PER_BLOCK = 64;
 /** Side of a usual picture, in pixels. */
 const USUAL_SIDE = 512;
-
-interface PixtralGraph {
-  graph: Graph;
-  input: Tensor;
-  output: Tensor;
-}
 
 /** Encoder of Pixtral and of Mistral Small 3.1 and later: pictures of any size, line by line. */
 export class PixtralEncoder implements ImageEncoder {
@@ -35,7 +26,7 @@ export class PixtralEncoder implements ImageEncoder {
   readonly pictureStyle = { separator: "" };
   readonly #config: PixtralConfig;
   readonly #weights: Weights;
-  readonly #graphs: SizedGraph<PixtralGraph>;
+  readonly #graphs: PictureGraphs;
 
   private constructor(backend: Backend, config: PixtralConfig, precision: WeightType, weights: Weights) {
     const { longestEdge, factor } = config;
@@ -47,7 +38,10 @@ export class PixtralEncoder implements ImageEncoder {
     this.precision = precision;
     this.#config = config;
     this.#weights = weights;
-    this.#graphs = new SizedGraph(({ width, height }) => this.#build(backend, width, height));
+    this.#graphs = new PictureGraphs(backend, {
+      maxTensors: 64 + TENSORS_PER_BLOCK * config.blockCount,
+      build: (graph, image) => buildPixtral(graph, weights, config, image),
+    });
   }
 
   /** @throws MullError `invalid_model`, `out_of_memory`, `aborted` */
@@ -74,29 +68,12 @@ export class PixtralEncoder implements ImageEncoder {
     return preprocessForPixtral(image, this.#config, limit);
   }
 
-  async encode(image: PreprocessedImage, signal?: AbortSignal): Promise<Float32Array> {
-    const [tile] = image.tiles;
-    if (tile === undefined) throw new MullError("internal", "A preprocessed picture has one tile.");
-    return this.#graphs.run(image.seen, async ({ graph, input, output }) =>
-      graph.run(input, tile, output, signal),
-    ); // (rows, embeddingLength) float32
+  encode(image: PreprocessedImage, signal?: AbortSignal): Promise<Float32Array> {
+    return this.#graphs.encode(image, signal); // (rows, embeddingLength) float32
   }
 
   async close(): Promise<void> {
     await this.#graphs.close();
     await this.#weights.close();
-  }
-
-  #build(backend: Backend, width: number, height: number): PixtralGraph {
-    const graph = new Graph(backend, { maxTensors: 64 + TENSORS_PER_BLOCK * this.#config.blockCount });
-    try {
-      const input = graph.input(width, height, 3);
-      const output = buildPixtral(graph, this.#weights, this.#config, input);
-      graph.finish(output);
-      return { graph, input, output };
-    } catch (error) {
-      void graph.close();
-      throw error;
-    }
   }
 }

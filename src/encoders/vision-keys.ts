@@ -1,14 +1,14 @@
 import type { Gguf } from "../gguf/gguf.ts";
 import { requireInteger } from "../gguf/key-checks.ts";
 import { MullError } from "../spec/errors.ts";
-import type { ColourStatistics } from "./normalise-pixels.ts";
+import type { PixelStatistics } from "./normalise.ts";
 
 const MAX_WIDTH = 2 ** 17;
 const MAX_SIDE = 8192;
 const MAX_BLOCKS = 512;
 
 /** What the header of every vision transformer says in the same keys. */
-export interface VisionKeys extends ColourStatistics {
+export interface VisionKeys extends PixelStatistics {
   /** Side of the picture, or the longest that it may have, in pixels. */
   imageSize: number;
   /** Side of a patch, in pixels. */
